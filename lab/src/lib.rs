@@ -1,0 +1,4 @@
+//! The whole system on one machine: a real PostgreSQL and a real Apache Kafka, the services' own binaries, and what
+//! tests and `lab up` do with them.
+
+pub mod stack;

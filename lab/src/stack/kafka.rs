@@ -1,0 +1,219 @@
+//! Apache Kafka: our own, one broker that is its own controller, started directly as `java`, or one that is there already.
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use nix::sys::signal::Signal;
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+};
+use tokio::{net::TcpStream, sync::Mutex};
+
+use super::{
+    cache::Programs,
+    error::{StackError, could_not},
+    ports::Port,
+    process::Process,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// Kafka wants a cluster id of this form; each cluster here is alone, so one will do.
+const CLUSTER_ID: &str = "lab0lab0lab0lab0lab0lg";
+const JVM: [&str; 5] = [
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Djava.awt.headless=true",
+];
+const LOGGING: &str = include_str!("../../stack/log4j2.properties");
+const SETTINGS: &str = include_str!("../../stack/server.properties");
+
+/// A Kafka broker.
+#[derive(Debug)]
+pub struct Kafka {
+    brokers: String,
+    ours: Option<Ours>,
+}
+
+#[derive(Debug)]
+struct Ours {
+    java: PathBuf,
+    jars: PathBuf,
+    directory: PathBuf,
+    log: PathBuf,
+    _ports: (Port, Port),
+    process: Mutex<Option<Process>>,
+}
+
+impl Kafka {
+    /// One that is there already.
+    pub(super) fn external(brokers: &str) -> Self {
+        Self { brokers: brokers.to_owned(), ours: None }
+    }
+
+    /// Starts one with its data in `directory`, which is formatted if it is empty.
+    pub(super) async fn start_new(
+        java: PathBuf,
+        programs: &Programs,
+        directory: PathBuf,
+        broker: Port,
+        controller: Port,
+    ) -> Result<Self, StackError> {
+        fs::create_dir_all(&directory).map_err(could_not("create Kafka's directory"))?;
+        let settings = format!(
+            "{SETTINGS}\n\
+             listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=BROKER://127.0.0.1:{broker}\n\
+             controller.quorum.voters=1@127.0.0.1:{controller}\n\
+             log.dirs={}\n",
+            directory.join("data").display(),
+            broker = broker.number(),
+            controller = controller.number(),
+        );
+        let write = |name: &str, text: &str| {
+            fs::write(directory.join(name), text).map_err(could_not("configure Kafka"))
+        };
+        write("server.properties", &settings)?;
+        write("log4j2.properties", LOGGING)?;
+        let brokers = format!("127.0.0.1:{}", broker.number());
+        let ours = Ours {
+            java,
+            jars: programs.kafka.clone(),
+            log: directory.join("kafka.log"),
+            directory,
+            _ports: (broker, controller),
+            process: Mutex::new(None),
+        };
+        if !ours.directory.join("data/meta.properties").exists() {
+            ours.format().await?;
+        }
+        let kafka = Self { brokers, ours: Some(ours) };
+        kafka.start().await?;
+        Ok(kafka)
+    }
+
+    /// What clients connect to: `HOST:PORT`.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// Starts it after [`kill`](Self::kill) or [`stop`](Self::stop): same port, same data. Does nothing if it runs.
+    ///
+    /// # Errors
+    /// If it is not ours, or does not start.
+    pub async fn start(&self) -> Result<(), StackError> {
+        let ours = self.ours()?;
+        let mut process = ours.process.lock().await;
+        if process.as_ref().is_some_and(|process| process.exit_status().is_none()) {
+            return Ok(());
+        }
+        let command = ours.command("kafka.Kafka", &["server.properties"]);
+        let started = Process::spawn("Kafka", command, &ours.log, Signal::SIGKILL)?;
+        started.ready(PATIENCE, async || self.answers().await).await?;
+        *process = Some(started);
+        Ok(())
+    }
+
+    /// Kills the broker at once (`SIGKILL`), as a crash would.
+    ///
+    /// # Errors
+    /// If it is not ours.
+    pub async fn kill(&self) -> Result<(), StackError> {
+        if let Some(process) = self.ours()?.process.lock().await.take() {
+            process.kill().await;
+        }
+        Ok(())
+    }
+
+    /// Stops it tidily.
+    ///
+    /// # Errors
+    /// If it is not ours, or does not stop.
+    pub async fn stop(&self) -> Result<(), StackError> {
+        if let Some(process) = self.ours()?.process.lock().await.take() {
+            process.stop(Signal::SIGTERM, STOP_PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// Freezes it: connections stay open and nothing answers. [`resume`](Self::resume) ends that.
+    ///
+    /// # Errors
+    /// If it is not ours.
+    pub async fn pause(&self) -> Result<(), StackError> {
+        self.ours()?.process.lock().await.iter().for_each(Process::pause);
+        Ok(())
+    }
+
+    /// Lets a frozen one go on.
+    ///
+    /// # Errors
+    /// If it is not ours.
+    pub async fn resume(&self) -> Result<(), StackError> {
+        self.ours()?.process.lock().await.iter().for_each(Process::resume);
+        Ok(())
+    }
+
+    /// Stops it tidily if it is ours.
+    pub(super) async fn shut_down(&self) -> Result<(), StackError> {
+        if self.ours.is_some() { self.stop().await } else { Ok(()) }
+    }
+
+    /// Whether the broker is there for clients. Before its port is open no client is made, which would only log that.
+    async fn answers(&self) -> bool {
+        if TcpStream::connect(&self.brokers).await.is_err() {
+            return false;
+        }
+        let brokers = self.brokers.clone();
+        tokio::task::spawn_blocking(move || {
+            let client: Result<BaseConsumer, _> =
+                ClientConfig::new().set("bootstrap.servers", brokers).create();
+            client.is_ok_and(|client| {
+                client
+                    .fetch_metadata(None, METADATA_TIMEOUT)
+                    .is_ok_and(|metadata| !metadata.brokers().is_empty())
+            })
+        })
+        .await
+        .unwrap_or(false)
+    }
+
+    fn ours(&self) -> Result<&Ours, StackError> {
+        self.ours.as_ref().ok_or(StackError::NotOurs("Kafka"))
+    }
+}
+
+impl Ours {
+    async fn format(&self) -> Result<(), StackError> {
+        let command = self.command(
+            "kafka.tools.StorageTool",
+            &["format", "--cluster-id", CLUSTER_ID, "--config", "server.properties"],
+        );
+        let process = Process::spawn("Kafka's format", command, &self.log, Signal::SIGKILL)?;
+        let status = process.ended(PATIENCE).await?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(StackError::ended("Kafka's format", status, &self.log))
+        }
+    }
+
+    fn command(&self, class: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.java);
+        command
+            .current_dir(&self.directory)
+            .args(JVM)
+            // Its native libraries are unpacked there, and go with the directory.
+            .arg(format!("-Djava.io.tmpdir={}", self.directory.display()))
+            .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", self.directory.display()))
+            .arg("-cp")
+            .arg(self.jars.join("*"))
+            .arg(class)
+            .args(arguments);
+        command
+    }
+}

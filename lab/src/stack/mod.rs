@@ -1,0 +1,286 @@
+//! A real PostgreSQL and a real Apache Kafka, started natively from what Maven Central has, for tests and for `lab up`.
+//!
+//! In a test of one service, which needs a database of its own:
+//! ```no_run
+//! # async fn test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use lab::stack::Stack;
+//!
+//! let stack = Stack::shared().await?; // one PostgreSQL for the test binary: the first caller starts it
+//! stack
+//!     .template("store_manager", async |url| {
+//!         // once for the test binary: run migrations and seeds against `url`, then close the pool
+//!         Ok::<_, sqlx::Error>(())
+//!     })
+//!     .await?;
+//! let database_url = stack.database_from_template("store_manager").await?; // a fresh copy, in 50 ms
+//! let brokers = stack.kafka().await?.brokers(); // one Kafka for the test binary, started when first asked for
+//! # Ok(()) }
+//! ```
+//! Which Kafka?
+//! - A handler is tested without: call it with a connection and a record.
+//! - A consumer loop or a relay on **topics whose names the test makes up** uses [`Stack::kafka`], shared by the binary.
+//! - What uses the store's own topics, or stops the broker, takes [`Stack::fresh_kafka`]: 2.5 s, 340 MB, its own;
+//!   likewise [`Stack::fresh_postgres`] for what stops PostgreSQL.
+//!
+//! **Nothing is left behind.** Dropped, a server is stopped and its data removed. If this process ends otherwise, also by
+//! `kill -9`, the kernel kills the servers ([`Process`], `PR_SET_PDEATHSIG`), and a janitor (`lab janitor`, a process that
+//! waits for the end of a pipe) removes the directory. In test binaries of other packages the janitor is used if
+//! `target/<profile>/lab` has been built; without it, the next stack removes directories whose owner is gone.
+//!
+//! Run as root, PostgreSQL runs as `nobody`.
+
+mod account;
+mod cache;
+mod databases;
+mod directory;
+mod error;
+mod janitor;
+mod java;
+mod kafka;
+mod maven;
+mod ports;
+mod postgres;
+mod postgres_url;
+mod pre_exec;
+mod process;
+mod spawner;
+mod unpacked;
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
+
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+pub use error::StackError;
+pub use janitor::run as run_janitor;
+pub use kafka::Kafka;
+pub use postgres::Postgres;
+pub use process::Process;
+
+use cache::Programs;
+use databases::Templates;
+use directory::RunDirectory;
+use error::could_not;
+use ports::Port;
+
+/// What a stack is made of.
+#[derive(Clone, Debug, Default)]
+pub struct StackOptions {
+    /// Where data and logs go and stay; temporary if `None`.
+    pub directory: Option<PathBuf>,
+    /// Whether PostgreSQL survives a crash of the machine; tests need not.
+    pub durable: bool,
+    /// The port of PostgreSQL; a free one if `None`.
+    pub postgres_port: Option<u16>,
+    /// The port of Kafka; a free one if `None`.
+    pub kafka_port: Option<u16>,
+    /// The URL of a PostgreSQL that is there already.
+    pub postgres: Option<String>,
+    /// `HOST:PORT` of a Kafka that is there already.
+    pub kafka: Option<String>,
+}
+
+/// A PostgreSQL and, once asked for, a Kafka. Dropped, both are stopped and temporary data removed.
+#[derive(Debug)]
+pub struct Stack {
+    postgres: Postgres,
+    kafka: OnceCell<Kafka>,
+    templates: Templates,
+    options: StackOptions,
+    programs: OnceCell<Programs>,
+    // Last, so that it is dropped last: first the servers stop.
+    directory: RunDirectory,
+}
+
+impl Stack {
+    /// Starts PostgreSQL and Kafka, both at once.
+    ///
+    /// # Errors
+    /// If one does not start; says why, and what to do.
+    pub async fn start(options: StackOptions) -> Result<Self, StackError> {
+        let directory = match &options.directory {
+            Some(path) => RunDirectory::kept(path)?,
+            None => RunDirectory::temporary()?,
+        };
+        let programs = OnceCell::new();
+        let (postgres, kafka) = tokio::try_join!(
+            start_postgres(&options, &programs, directory.path()),
+            start_kafka(&options, &programs, directory.path().join("kafka")),
+        )?;
+        let kafka = OnceCell::new_with(Some(kafka));
+        Ok(Self { postgres, kafka, templates: Templates::default(), options, programs, directory })
+    }
+
+    /// Starts PostgreSQL; Kafka follows when it is first asked for.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_postgres_only(options: StackOptions) -> Result<Self, StackError> {
+        let directory = match &options.directory {
+            Some(path) => RunDirectory::kept(path)?,
+            None => RunDirectory::temporary()?,
+        };
+        let programs = OnceCell::new();
+        let postgres = start_postgres(&options, &programs, directory.path()).await?;
+        let kafka = OnceCell::new();
+        Ok(Self { postgres, kafka, templates: Templates::default(), options, programs, directory })
+    }
+
+    /// The one stack of this process, started by whoever asks first; Kafka when first asked for.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn shared() -> Result<&'static Self, StackError> {
+        static SHARED: OnceCell<Stack> = OnceCell::const_new();
+        SHARED.get_or_try_init(|| Self::start_postgres_only(StackOptions::default())).await
+    }
+
+    /// The PostgreSQL server.
+    #[must_use]
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    /// The Kafka broker, started by whoever asks first.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn kafka(&self) -> Result<&Kafka, StackError> {
+        let directory = self.directory.path().join("kafka");
+        self.kafka.get_or_try_init(|| start_kafka(&self.options, &self.programs, directory)).await
+    }
+
+    /// Another Kafka on free ports, for a test that uses the store's topics or stops its broker.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_kafka(&self) -> Result<Kafka, StackError> {
+        let directory = self.fresh_directory("kafka")?;
+        start_kafka(&StackOptions::default(), &self.programs, directory).await
+    }
+
+    /// Another PostgreSQL on a free port, for a test that stops it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_postgres(&self) -> Result<Postgres, StackError> {
+        let directory = self.fresh_directory("postgres")?;
+        start_postgres(&StackOptions::default(), &self.programs, &directory).await
+    }
+
+    /// The URL of the database `name`, which need not exist.
+    #[must_use]
+    pub fn postgres_url(&self, name: &str) -> String {
+        self.postgres.url(name)
+    }
+
+    /// Creates the empty database `name`; answers its URL.
+    ///
+    /// # Errors
+    /// If it exists, or PostgreSQL refuses.
+    pub async fn create_database(&self, name: &str) -> Result<String, StackError> {
+        databases::create(&self.postgres, name, None).await
+    }
+
+    /// Creates the database `name` unless it exists; answers its URL.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses.
+    pub async fn ensure_database(&self, name: &str) -> Result<String, StackError> {
+        databases::ensure(&self.postgres, name).await
+    }
+
+    /// Makes the template `name`, once for this stack: `migrate` gets the URL of an empty database, and must have closed
+    /// its connections when it ends.
+    ///
+    /// # Errors
+    /// If the migration fails, or PostgreSQL refuses.
+    pub async fn template<E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        name: &str,
+        migrate: impl AsyncFnOnce(String) -> Result<(), E>,
+    ) -> Result<(), StackError> {
+        self.templates.ensure(&self.postgres, name, migrate).await
+    }
+
+    /// Creates a database that is a copy of the template `name`; answers its URL.
+    ///
+    /// # Errors
+    /// If there is no such template, or PostgreSQL refuses.
+    pub async fn database_from_template(&self, name: &str) -> Result<String, StackError> {
+        self.templates.copy(&self.postgres, name).await
+    }
+
+    /// Where this stack's data and logs are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Stops what is ours, tidily. Dropping does it at once.
+    ///
+    /// # Errors
+    /// If something does not stop in time; it is killed.
+    pub async fn stop(self) -> Result<(), StackError> {
+        if let Some(kafka) = self.kafka.get() {
+            kafka.shut_down().await?;
+        }
+        self.postgres.shut_down().await
+    }
+
+    fn fresh_directory(&self, kind: &str) -> Result<PathBuf, StackError> {
+        let path = self.directory.path().join(format!("{kind}-{}", Uuid::now_v7()));
+        directory::create(&path)?;
+        Ok(path)
+    }
+}
+
+async fn start_postgres(
+    options: &StackOptions,
+    programs: &OnceCell<Programs>,
+    directory: &Path,
+) -> Result<Postgres, StackError> {
+    if let Some(url) = &options.postgres {
+        return Ok(Postgres::external(url));
+    }
+    let port = port(options.postgres_port, "PostgreSQL", " or give your own with --postgres URL")?;
+    let programs = fetched(programs).await?;
+    Postgres::start_new(programs, directory, port, options.durable).await
+}
+
+async fn start_kafka(
+    options: &StackOptions,
+    programs: &OnceCell<Programs>,
+    directory: PathBuf,
+) -> Result<Kafka, StackError> {
+    if let Some(brokers) = &options.kafka {
+        return Ok(Kafka::external(brokers));
+    }
+    let broker = port(options.kafka_port, "Kafka", " or give your own with --kafka HOST:PORT")?;
+    let controller = port(None, "Kafka's controller", "")?;
+    let java = java::find()?;
+    let programs = fetched(programs).await?;
+    Kafka::start_new(java, programs, directory, broker, controller).await
+}
+
+/// A fixed port or a free one.
+fn port(number: Option<u16>, what: &'static str, cure: &'static str) -> Result<Port, StackError> {
+    match number {
+        Some(number) => Port::fixed(number, what, cure),
+        None => Port::free(&directory::parent()?),
+    }
+}
+
+/// The programs, fetched at most once.
+async fn fetched(programs: &OnceCell<Programs>) -> Result<&Programs, StackError> {
+    programs
+        .get_or_try_init(async || {
+            tokio::task::spawn_blocking(cache::programs)
+                .await
+                .map_err(|error| could_not("fetch the stack")(error.into()))?
+        })
+        .await
+}
