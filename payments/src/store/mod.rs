@@ -1,0 +1,4 @@
+//! The tables of schema `payments`. Nothing is decided here.
+
+pub mod payments;
+mod row;
