@@ -1,4 +1,7 @@
 //! The whole system on one machine: a real PostgreSQL and a real Apache Kafka, the services' own binaries, and what
 //! tests and `lab up` do with them.
 
+pub mod processes;
+pub mod signals;
 pub mod stack;
+pub mod system;

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use lab::stack::{self, Stack, StackOptions};
+use lab::{
+    signals,
+    stack::{self, Stack, StackOptions},
+};
 
 /// The whole system on one machine.
 #[derive(Parser)]
@@ -25,27 +28,36 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Stack => only_stack().await,
-        Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
     };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Stack => signals::unless_stopped(only_stack()).await,
+            Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
+        }
+    });
+    // Not waited for: a fetch or a build that was interrupted.
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lab: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("lab: {error:#}");
+    ExitCode::FAILURE
 }
 
 async fn only_stack() -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions::default()).await?;
-    println!("postgres={}", stack.postgres_url("postgres"));
-    println!("kafka={}", stack.kafka().await?.brokers());
-    println!("directory={}", stack.directory().display());
-    tokio::signal::ctrl_c().await?;
-    stack.stop().await?;
-    Ok(())
+    println!("PostgreSQL {}", stack.postgres_url("postgres"));
+    println!("Kafka      {}", stack.kafka().await?.brokers());
+    println!("directory  {}", stack.directory().display());
+    println!("Ctrl-C stops them");
+    std::future::pending().await
 }

@@ -7,6 +7,7 @@ use std::{
     fs::File,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use super::{
@@ -53,19 +54,21 @@ fn fetch(parent: &Path, directory: &Path, platform: &str) -> Result<(), StackErr
     fs::rename(&partial, directory).map_err(could_not("name the cache"))
 }
 
-/// Cargo's target directory: this program lies in `<target>/<profile>/` or, as a test, in its `deps/`.
-pub(super) fn target_directory() -> PathBuf {
+/// Cargo's target directory.
+fn target_directory() -> PathBuf {
     profile_directory().parent().map_or_else(env::temp_dir, Path::to_owned)
 }
 
-/// `<target>/<profile>`, where the programs of this build lie.
-pub(crate) fn profile_directory() -> PathBuf {
-    let directory = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
-    match directory {
-        Some(directory) if directory.ends_with("deps") || directory.ends_with("examples") => {
-            directory.parent().map_or_else(|| directory.clone(), Path::to_owned)
-        }
-        Some(directory) => directory,
-        None => env::temp_dir(),
-    }
+/// `<target>/<profile>`, where the programs of this build lie: this one does too or, as a test, in its `deps/`. Asked once:
+/// a build may replace this program while it runs.
+pub(crate) fn profile_directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let program = env::current_exe().unwrap_or_default();
+        let of_test = |path: &&Path| path.ends_with("deps") || path.ends_with("examples");
+        let directory = program
+            .parent()
+            .map(|path| Some(path).filter(of_test).and_then(Path::parent).unwrap_or(path));
+        directory.map_or_else(env::temp_dir, Path::to_owned)
+    })
 }

@@ -86,6 +86,5 @@ fn is_duplicate(error: &sqlx::Error) -> bool {
     const DUPLICATE_DATABASE: &str = "42P04";
     error
         .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == DUPLICATE_DATABASE)
+        .is_some_and(|error| error.code().as_deref() == Some(DUPLICATE_DATABASE))
 }

@@ -64,7 +64,7 @@ impl Drop for RunDirectory {
 }
 
 /// The directory of all stacks of this user, below the system's temporary one: reachable for `nobody` too.
-pub(super) fn parent() -> Result<PathBuf, StackError> {
+fn parent() -> Result<PathBuf, StackError> {
     let user = Uid::effective();
     let path = env::temp_dir().join(format!("store-lab-{user}"));
     fs::create_dir_all(&path).map_err(could_not(format!("create {}", path.display())))?;

@@ -1,7 +1,7 @@
 //! Finds a Java that can run Kafka.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -17,11 +17,13 @@ pub(super) fn find() -> Result<PathBuf, StackError> {
         Some(home) => Path::new(&home).join("bin/java"),
         None => PathBuf::from("java"),
     };
-    let output =
-        Command::new(&java).arg("-version").output().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => StackError::Missing { program: "Java", cure: CURE },
-            _ => could_not(format!("run {}", java.display()))(error),
-        })?;
+    let output = Command::new(&java).arg("-version").output().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            StackError::Missing { program: "Java", cure: CURE }
+        } else {
+            could_not(format!("run {}", java.display()))(error)
+        }
+    })?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     match version(&text) {
         Some((major, _)) if major >= LEAST_VERSION => Ok(java),

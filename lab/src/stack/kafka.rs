@@ -12,7 +12,6 @@ use tokio::{net::TcpStream, sync::Mutex};
 use super::{
     cache::Programs,
     error::{StackError, could_not},
-    ports::Port,
     process::Process,
 };
 
@@ -44,7 +43,6 @@ struct Ours {
     jars: PathBuf,
     directory: PathBuf,
     log: PathBuf,
-    _ports: (Port, Port),
     process: Mutex<Option<Process>>,
 }
 
@@ -59,8 +57,8 @@ impl Kafka {
         java: PathBuf,
         programs: &Programs,
         directory: PathBuf,
-        broker: Port,
-        controller: Port,
+        broker: u16,
+        controller: u16,
     ) -> Result<Self, StackError> {
         fs::create_dir_all(&directory).map_err(could_not("create Kafka's directory"))?;
         let settings = format!(
@@ -70,21 +68,18 @@ impl Kafka {
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
              log.dirs={}\n",
             directory.join("data").display(),
-            broker = broker.number(),
-            controller = controller.number(),
         );
         let write = |name: &str, text: &str| {
             fs::write(directory.join(name), text).map_err(could_not("configure Kafka"))
         };
         write("server.properties", &settings)?;
         write("log4j2.properties", LOGGING)?;
-        let brokers = format!("127.0.0.1:{}", broker.number());
+        let brokers = format!("127.0.0.1:{broker}");
         let ours = Ours {
             java,
             jars: programs.kafka.clone(),
             log: directory.join("kafka.log"),
             directory,
-            _ports: (broker, controller),
             process: Mutex::new(None),
         };
         if !ours.directory.join("data/meta.properties").exists() {

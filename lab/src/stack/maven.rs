@@ -47,9 +47,12 @@ pub(super) fn fetch(directory: &Path, platform: &str, log: &Path) -> Result<(), 
         .stderr(errors);
     let status = spawner::spawn(command, Signal::SIGKILL)
         .and_then(|mut maven| maven.wait())
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StackError::Missing { program: "Maven (mvn)", cure: CURE },
-            _ => could_not("run mvn")(error),
+        .map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                StackError::Missing { program: "Maven (mvn)", cure: CURE }
+            } else {
+                could_not("run mvn")(error)
+            }
         })?;
     if !status.success() {
         return Err(StackError::ended("Maven", status, log));

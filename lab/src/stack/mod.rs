@@ -38,7 +38,7 @@ mod janitor;
 mod java;
 mod kafka;
 mod maven;
-mod ports;
+pub mod ports;
 mod postgres;
 mod postgres_url;
 mod pre_exec;
@@ -60,11 +60,12 @@ pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::Process;
 
+pub(crate) use cache::profile_directory;
+
 use cache::Programs;
 use databases::Templates;
 use directory::RunDirectory;
 use error::could_not;
-use ports::Port;
 
 /// What a stack is made of.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +183,7 @@ impl Stack {
     /// # Errors
     /// If it exists, or PostgreSQL refuses.
     pub async fn create_database(&self, name: &str) -> Result<String, StackError> {
-        databases::create(&self.postgres, name, None).await
+        self.postgres.create_database(name).await
     }
 
     /// Creates the database `name` unless it exists; answers its URL.
@@ -267,10 +268,10 @@ async fn start_kafka(
 }
 
 /// A fixed port or a free one.
-fn port(number: Option<u16>, what: &'static str, cure: &'static str) -> Result<Port, StackError> {
+fn port(number: Option<u16>, what: &'static str, cure: &'static str) -> Result<u16, StackError> {
     match number {
-        Some(number) => Port::fixed(number, what, cure),
-        None => Port::free(&directory::parent()?),
+        Some(number) => ports::fixed(number, what, cure),
+        None => ports::free(),
     }
 }
 

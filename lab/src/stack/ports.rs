@@ -1,11 +1,7 @@
 //! Free ports that stay free: taken below the range the system gives to outgoing connections, so that nobody gets one
-//! by chance while its server is down, and locked against other stacks.
+//! by chance while its server is down, and at random, so that stacks started together do not take the same.
 
-use std::{
-    fs::File,
-    net::{Ipv4Addr, TcpListener},
-    path::Path,
-};
+use std::net::{Ipv4Addr, TcpListener};
 
 use super::error::{StackError, could_not};
 
@@ -13,43 +9,23 @@ const LOWEST: u16 = 15_000;
 const HIGHEST: u16 = 29_999;
 const TRIES: u32 = 1_000;
 
-/// A port of the loopback address, kept for this process until dropped.
-#[derive(Debug)]
-pub(super) struct Port {
-    number: u16,
-    _lock: Option<File>,
+/// A port of the loopback address on which nobody listens.
+///
+/// # Errors
+/// If none is found.
+pub fn free() -> Result<u16, StackError> {
+    (0..TRIES)
+        .map(|_| rand::random_range(LOWEST..=HIGHEST))
+        .find(|port| is_free(*port))
+        .ok_or_else(|| could_not("find a free port")(std::io::ErrorKind::AddrNotAvailable.into()))
 }
 
-impl Port {
-    /// Finds a free one; `locks` is the directory in which all stacks of this user lock theirs.
-    pub(super) fn free(locks: &Path) -> Result<Self, StackError> {
-        for _ in 0..TRIES {
-            let number = rand::random_range(LOWEST..=HIGHEST);
-            let path = locks.join(format!("{number}.port"));
-            let lock = File::create(path).map_err(could_not("create a port's lock"))?;
-            if lock.try_lock().is_ok() && is_free(number) {
-                return Ok(Self { number, _lock: Some(lock) });
-            }
-        }
-        Err(could_not("find a free port")(std::io::ErrorKind::AddrNotAvailable.into()))
-    }
-
-    /// Takes this one and no other.
-    pub(super) fn fixed(
-        number: u16,
-        what: &'static str,
-        cure: &'static str,
-    ) -> Result<Self, StackError> {
-        if is_free(number) {
-            Ok(Self { number, _lock: None })
-        } else {
-            Err(StackError::PortTaken { port: number, what, cure })
-        }
-    }
-
-    pub(super) fn number(&self) -> u16 {
-        self.number
-    }
+/// `port`, if nobody listens there.
+///
+/// # Errors
+/// [`StackError::PortTaken`], with `what` wanted it and a `cure` besides stopping the other.
+pub fn fixed(port: u16, what: &'static str, cure: &'static str) -> Result<u16, StackError> {
+    if is_free(port) { Ok(port) } else { Err(StackError::PortTaken { port, what, cure }) }
 }
 
 /// Whether nobody listens there.

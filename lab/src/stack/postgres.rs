@@ -15,15 +15,15 @@ use tokio::sync::Mutex;
 use super::{
     account::Account,
     cache::Programs,
+    databases,
     error::{StackError, could_not},
-    ports::Port,
     postgres_url,
     process::Process,
     unpacked,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// SQLSTATE and log noise aside, these hold for every run; the rest depends on [`PostgresOptions`].
+/// What holds for every run.
 const SETTINGS: [&str; 5] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -31,8 +31,9 @@ const SETTINGS: [&str; 5] = [
     "max_prepared_transactions=20",
     "wal_level=logical",
 ];
-/// What makes it fast and forgetful: a crash of the machine, not of PostgreSQL, would lose data.
-const FORGETFUL: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+/// What makes it fast: a crash of the machine would lose data. A crash of PostgreSQL does not, as tests rely on, so
+/// `synchronous_commit` stays on.
+const FORGETFUL: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 
 /// A PostgreSQL server.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ struct Ours {
     programs: PathBuf,
     data: PathBuf,
     log: PathBuf,
-    port: Port,
+    port: u16,
     account: Account,
     durable: bool,
     process: Mutex<Option<Process>>,
@@ -62,7 +63,7 @@ impl Postgres {
     pub(super) async fn start_new(
         programs: &Programs,
         directory: &Path,
-        port: Port,
+        port: u16,
         durable: bool,
     ) -> Result<Self, StackError> {
         let account = Account::for_postgres()?;
@@ -81,7 +82,7 @@ impl Postgres {
         if !ours.data.join("PG_VERSION").exists() {
             ours.initialise().await?;
         }
-        let server = format!("postgres://postgres@127.0.0.1:{}/postgres", ours.port.number());
+        let server = format!("postgres://postgres@127.0.0.1:{}/postgres", ours.port);
         let postgres = Self { server, ours: Some(ours) };
         postgres.start().await?;
         Ok(postgres)
@@ -91,6 +92,14 @@ impl Postgres {
     #[must_use]
     pub fn url(&self, name: &str) -> String {
         postgres_url::with_database(&self.server, name)
+    }
+
+    /// Creates the empty database `name`; answers its URL.
+    ///
+    /// # Errors
+    /// If it exists, or PostgreSQL refuses.
+    pub async fn create_database(&self, name: &str) -> Result<String, StackError> {
+        databases::create(self, name, None).await
     }
 
     /// Starts it after [`kill`](Self::kill) or [`stop`](Self::stop): same port, same data. Does nothing if it runs.
@@ -188,7 +197,7 @@ impl Ours {
 
     fn spawn(&self) -> Result<Process, StackError> {
         let mut command = self.command("postgres");
-        command.arg("-D").arg(&self.data).arg("-p").arg(self.port.number().to_string());
+        command.arg("-D").arg(&self.data).arg("-p").arg(self.port.to_string());
         let forgetful = if self.durable { &[][..] } else { &FORGETFUL[..] };
         for setting in SETTINGS.iter().chain(forgetful) {
             command.arg("-c").arg(setting);

@@ -1,0 +1,10 @@
+//! The services' own binaries, built if need be and started as processes that can be killed, frozen and started again.
+
+mod build;
+mod http;
+mod program;
+mod service;
+
+pub use build::{BuildError, build};
+pub use program::Program;
+pub use service::{Service, ServiceOptions};
