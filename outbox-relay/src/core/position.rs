@@ -1,0 +1,85 @@
+//! Which numbers of the outbox have been taken: all up to the head, but for the gaps.
+
+use crate::core::gaps::{Gaps, Run};
+
+/// How far a reader has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    head: i64,
+    gaps: Gaps,
+}
+
+/// What taking a number meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The number lay above the head, which it is now; numbers skipped on the way are open gaps.
+    Ahead,
+    /// The number filled a gap: its transaction committed after a later number was seen.
+    Filled,
+    /// The number had been taken before, or given up.
+    Again,
+}
+
+impl Position {
+    /// The position of a reader who has taken every number up to `head` but those in `gaps`.
+    pub(crate) fn new(head: i64, gaps: Gaps) -> Self {
+        Self { head, gaps }
+    }
+
+    /// The largest number taken.
+    pub(crate) fn head(&self) -> i64 {
+        self.head
+    }
+
+    /// The numbers below the head that have been neither taken nor given up.
+    pub(crate) fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// The largest number below which nothing is open.
+    pub(crate) fn watermark(&self) -> i64 {
+        self.gaps.first().map_or(self.head, |first| first - 1)
+    }
+
+    /// Takes one number.
+    pub(crate) fn take(&mut self, number: i64) -> Taken {
+        if number > self.head {
+            if number > self.head + 1 {
+                self.gaps.insert(Run { first: self.head + 1, last: number - 1 });
+            }
+            self.head = number;
+            Taken::Ahead
+        } else if self.gaps.contains(number) {
+            self.gaps.remove(Run { first: number, last: number });
+            Taken::Filled
+        } else {
+            Taken::Again
+        }
+    }
+
+    /// Gives up every open number of `run`: no transaction can fill it any more.
+    pub(crate) fn give_up(&mut self, run: Run) {
+        self.gaps.remove(run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_was_skipped_stays_open_until_it_comes() {
+        let mut position = Position::default();
+        assert_eq!(position.take(1), Taken::Ahead);
+        assert_eq!(position.take(5), Taken::Ahead);
+        assert_eq!(position.watermark(), 1);
+        assert_eq!(position.take(3), Taken::Filled);
+        assert_eq!(position.take(3), Taken::Again);
+        assert_eq!(
+            position.gaps().iter().collect::<Vec<_>>(),
+            [Run { first: 2, last: 2 }, Run { first: 4, last: 4 }]
+        );
+        position.give_up(Run { first: 2, last: 4 });
+        assert_eq!(position.watermark(), 5);
+    }
+}

@@ -1,0 +1,37 @@
+//! Creates the outbox in a database: by the very migration file that the services of this repository use.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use thiserror::Error;
+
+use crate::config::Hidden;
+
+/// The SQL that `init` runs and `init --print` prints.
+pub const OUTBOX_SQL: &str =
+    include_str!("../../migrations/messaging/0001_create_outbox.sql");
+
+/// Why the table is not there.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// The database refuses.
+    #[error("the outbox cannot be created")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Creates the outbox unless there is one. Answers whether it did.
+pub async fn init(database_url: &Hidden) -> Result<bool, InitError> {
+    let mut connection = PgConnection::connect(database_url.expose()).await?;
+    let mut transaction = connection.begin().await?;
+    // Two at once would both find nothing.
+    transaction.execute("SELECT pg_advisory_xact_lock(hashtext('outbox-relay init'))").await?;
+    let present = sqlx::query_scalar!(
+        r#"SELECT to_regclass('messaging.outbox') IS NOT NULL AS "present!""#
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if !present {
+        sqlx::raw_sql(AssertSqlSafe(OUTBOX_SQL)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(!present)
+}

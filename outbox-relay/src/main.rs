@@ -1,0 +1,30 @@
+//! The relay's process: see the library.
+
+use clap::Parser;
+use outbox_relay::{Cli, Command, OUTBOX_SQL, Service, create_topics, init};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run(options) => {
+            let telemetry = outbox_relay::rt::telemetry::init("outbox-relay")?;
+            let ended = Service::build(&options).await?.run().await;
+            telemetry.shutdown();
+            ended
+        }
+        Command::Topics(options) => {
+            let _telemetry = outbox_relay::rt::telemetry::init("outbox-relay")?;
+            Ok(create_topics(&options).await?)
+        }
+        Command::Init(options) => {
+            if options.print {
+                print!("{OUTBOX_SQL}");
+            } else if let Some(database_url) = &options.database_url {
+                let created = init(database_url).await?;
+                println!("{}", if created { "messaging.outbox is created" } else { "messaging.outbox exists already" });
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The relay as a process: one task per source, and the admin server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rt::admin::AdminServer;
+use crate::rt::metrics::Registry;
+use crate::rt::{Shutdown, Tasks};
+
+use crate::config::RunOptions;
+use crate::metrics::Metrics;
+use crate::source::Source;
+use crate::status::{SourcesHealth, Status};
+
+/// What the tasks may take to stop.
+const HARD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A relay, bound and not yet running.
+pub struct Service {
+    admin: AdminServer,
+    registry: Registry,
+    sources: Vec<Source>,
+}
+
+impl Service {
+    /// Checks the configuration and binds the admin address.
+    pub async fn build(options: &RunOptions) -> anyhow::Result<Self> {
+        let addresses = options.addresses()?;
+        let admin = AdminServer::bind(options.admin_listen).await?;
+        let address = admin.local_addr();
+        tracing::info!(admin.address = %address, sources = addresses.len(), "listening");
+        if let Some(path) = &options.addresses_file {
+            crate::rt::addresses::write(path, None, Some(address))?;
+        }
+        let mut registry = crate::rt::metrics::registry();
+        let metrics = Metrics::register(&mut registry);
+        let sources = addresses
+            .into_iter()
+            .map(|address| {
+                let metrics = metrics.source(&address.name);
+                Source {
+                    status: Arc::new(Status::new(&address.name, metrics.clone())),
+                    name: address.name,
+                    url: address.url,
+                    brokers: options.kafka_brokers.clone(),
+                    progress_topic: options.progress_topic.clone(),
+                    limits: options.limits(),
+                    partitions: options.partitions(),
+                    tracing: options.otlp_endpoint.is_some(),
+                    metrics,
+                }
+            })
+            .collect();
+        Ok(Self { admin, registry, sources })
+    }
+
+    /// Publishes until `SIGTERM` or `SIGINT`.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let tasks = Tasks::new();
+        let health =
+            SourcesHealth { sources: self.sources.iter().map(|source| Arc::clone(&source.status)).collect() };
+        let shutdown: Shutdown = tasks.shutdown();
+        tasks.spawn("signals", crate::rt::shutdown::on_signal(shutdown.clone()));
+        tasks.spawn(
+            "admin",
+            self.admin.serve(Arc::new(self.registry), Arc::new(health), shutdown.clone()),
+        );
+        for source in self.sources {
+            let shutdown = shutdown.clone();
+            tasks.spawn("source", async move {
+                source.run(shutdown).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        Ok(tasks.run(HARD_DEADLINE).await?)
+    }
+}

@@ -1,0 +1,240 @@
+//! The outbox table, over the one connection that holds the source's lock.
+//!
+//! Whoever holds the lock reads; when the connection is gone, so is the lock, and nobody may send what it has read.
+
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+use thiserror::Error;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::core::gaps::Gaps;
+use crate::core::holders::Holder;
+use crate::core::progress::Identity;
+
+/// How long connecting may take, and one statement.
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The first half of the leadership lock's key; the second is the sequence's oid. Spells "obox".
+const LEADER_LOCK: i32 = 0x6f62_6f78;
+
+/// Settings of the relay's own session: index scans in number order at any size of the table, and no waiting without end.
+const SESSION: [(&str, &str); 8] = [
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+    ("statement_timeout", "8s"),
+    ("lock_timeout", "4s"),
+];
+
+/// What goes wrong with the database.
+#[derive(Debug, Error)]
+pub(crate) enum DatabaseError {
+    /// The database refused or the connection broke.
+    #[error("the database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// It did not answer.
+    #[error("the database has not answered within 8 s")]
+    Timeout(#[from] tokio::time::error::Elapsed),
+    /// Numbers would be drawn ahead of their rows.
+    #[error(
+        "sequence messaging.outbox_sequence has CACHE {cache} and INCREMENT {increment}: both must be 1, or numbers would \
+         appear that no lock announces (ALTER SEQUENCE messaging.outbox_sequence CACHE 1 INCREMENT 1)"
+    )]
+    SequenceCache {
+        /// How many numbers a session draws at once.
+        cache: i64,
+        /// How far apart they lie.
+        increment: i64,
+    },
+    /// `init` has not run, or its row was removed.
+    #[error("messaging.outbox_epoch has no row: run `outbox-relay init` on this database")]
+    NoEpoch,
+}
+
+/// One row of the outbox.
+#[derive(Debug)]
+pub(crate) struct OutboxRow {
+    pub(crate) sequence: i64,
+    pub(crate) id: Uuid,
+    pub(crate) aggregatetype: String,
+    pub(crate) aggregateid: String,
+    pub(crate) event_type: String,
+    pub(crate) source: String,
+    pub(crate) subject: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) correlationid: Option<String>,
+    pub(crate) causationid: Option<String>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) tracestate: Option<String>,
+    pub(crate) contenttype: String,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The connection that holds the lock, or tries to.
+pub(crate) struct Database {
+    connection: PgConnection,
+}
+
+impl Database {
+    /// Opens the connection.
+    pub(crate) async fn connect(url: &str) -> Result<Self, DatabaseError> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = options.application_name("outbox-relay").options(SESSION);
+        let connection = tokio::time::timeout(TIMEOUT, options.connect()).await??;
+        Ok(Self { connection })
+    }
+
+    /// Tries to become the one that reads. The lock lasts as long as the connection.
+    pub(crate) async fn try_lead(&mut self) -> Result<bool, DatabaseError> {
+        let locked = sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_lock(
+                $1, ('messaging.outbox_sequence'::regclass::oid::bigint - 2147483648)::integer
+            ) AS "locked!""#,
+            LEADER_LOCK
+        )
+        .fetch_one(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, locked).await??)
+    }
+
+    /// Refuses a sequence that hands numbers out before they are used.
+    pub(crate) async fn check_sequence(&mut self) -> Result<(), DatabaseError> {
+        let sequence = sqlx::query!(
+            "SELECT seqcache AS cache, seqincrement AS increment FROM pg_sequence
+            WHERE seqrelid = 'messaging.outbox_sequence'::regclass"
+        )
+        .fetch_one(&mut self.connection);
+        let sequence = tokio::time::timeout(TIMEOUT, sequence).await??;
+        if sequence.cache == 1 && sequence.increment == 1 {
+            Ok(())
+        } else {
+            let (cache, increment) = (sequence.cache, sequence.increment);
+            Err(DatabaseError::SequenceCache { cache, increment })
+        }
+    }
+
+    /// Which table this is, and whether anything of it has ever been published.
+    pub(crate) async fn identity(&mut self) -> Result<(Identity, bool), DatabaseError> {
+        let row = sqlx::query_file!("sql/read_identity.sql").fetch_optional(&mut self.connection);
+        let row =
+            tokio::time::timeout(TIMEOUT, row).await??.ok_or(DatabaseError::NoEpoch)?;
+        let identity = Identity {
+            system: row.system.cast_unsigned(),
+            timeline: row.timeline.cast_unsigned(),
+            database: u32::try_from(row.database).unwrap_or_default(),
+            epoch: row.epoch,
+        };
+        Ok((identity, row.published))
+    }
+
+    /// Marks the epoch before anything of it is published.
+    pub(crate) async fn mark_published(&mut self) -> Result<(), DatabaseError> {
+        let update = sqlx::query!(
+            "UPDATE messaging.outbox_epoch SET published_at = now() WHERE published_at IS NULL"
+        )
+        .execute(&mut self.connection);
+        tokio::time::timeout(TIMEOUT, update).await??;
+        Ok(())
+    }
+
+    /// The last number that was drawn, 0 if none was.
+    pub(crate) async fn last_value(&mut self) -> Result<i64, DatabaseError> {
+        let last = sqlx::query_scalar!(
+            r#"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS "last!"
+            FROM messaging.outbox_sequence"#
+        )
+        .fetch_one(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, last).await??)
+    }
+
+    /// Who may still fill a gap, as of now.
+    pub(crate) async fn holders(&mut self) -> Result<Vec<Holder>, DatabaseError> {
+        let rows = sqlx::query_file!("sql/read_holders.sql").fetch_all(&mut self.connection);
+        let rows = tokio::time::timeout(TIMEOUT, rows).await??;
+        Ok(rows
+            .into_iter()
+            .map(|row| Holder {
+                prepared: row.pid.is_none(),
+                name: match (row.pid, row.gid) {
+                    (Some(pid), _) => format!("pid {pid}"),
+                    (None, Some(gid)) => format!("prepared transaction '{gid}'"),
+                    (None, None) => format!("transaction {}", row.virtual_transaction),
+                },
+                id: row.virtual_transaction,
+                transaction_id: row.transaction_id,
+                idle_since: row.idle_since,
+            })
+            .collect())
+    }
+
+    /// Begins a snapshot in which gaps and page are read together.
+    pub(crate) async fn begin_snapshot(&mut self) -> Result<(), DatabaseError> {
+        let begin = self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        tokio::time::timeout(TIMEOUT, begin).await??;
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(crate) async fn end_snapshot(&mut self) -> Result<(), DatabaseError> {
+        tokio::time::timeout(TIMEOUT, self.connection.execute("COMMIT")).await??;
+        Ok(())
+    }
+
+    /// The committed rows in the open gaps, ascending, at most `limit`.
+    pub(crate) fn look_up<'a>(
+        &'a mut self,
+        gaps: &Gaps,
+        limit: i64,
+    ) -> BoxStream<'a, Result<OutboxRow, DatabaseError>> {
+        let (firsts, lasts): (Vec<i64>, Vec<i64>) =
+            gaps.iter().map(|run| (run.first, run.last)).unzip();
+        sqlx::query_file_as!(OutboxRow, "sql/look_up_gaps.sql", &firsts, &lasts, limit)
+            .fetch(&mut self.connection)
+            .map_err(DatabaseError::from)
+            .boxed()
+    }
+
+    /// The committed rows above `head`, ascending, at most `limit`.
+    pub(crate) fn page(
+        &mut self,
+        head: i64,
+        limit: i64,
+    ) -> BoxStream<'_, Result<OutboxRow, DatabaseError>> {
+        sqlx::query_file_as!(OutboxRow, "sql/read_page.sql", head, limit)
+            .fetch(&mut self.connection)
+            .map_err(DatabaseError::from)
+            .boxed()
+    }
+
+    /// Tries to tell writers that the relay is about to sleep. Refused while one of them is in flight.
+    pub(crate) async fn try_sleep(&mut self) -> Result<bool, DatabaseError> {
+        let locked = sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_lock('messaging.outbox_sequence'::regclass::oid::bigint) AS "locked!""#
+        )
+        .fetch_one(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, locked).await??)
+    }
+
+    /// Tells them that it is awake.
+    pub(crate) async fn wake(&mut self) -> Result<(), DatabaseError> {
+        let unlocked = sqlx::query_scalar!(
+            r#"SELECT pg_advisory_unlock('messaging.outbox_sequence'::regclass::oid::bigint) AS "unlocked!""#
+        )
+        .fetch_one(&mut self.connection);
+        tokio::time::timeout(TIMEOUT, unlocked).await??;
+        Ok(())
+    }
+
+    /// Closes the connection, which releases the lock.
+    pub(crate) async fn close(self) -> Result<(), DatabaseError> {
+        tokio::time::timeout(TIMEOUT, self.connection.close()).await??;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! An outbox row as the Kafka record it becomes: CloudEvents 1.0 in Kafka's binary mode.
+
+use rdkafka::message::{Header, OwnedHeaders};
+use crate::rt::trace::TraceContext;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::source::database::OutboxRow;
+
+/// What a header costs librdkafka beyond its bytes, about.
+const OVERHEAD_BYTES: usize = 64;
+
+/// A row on its way.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    /// The Kafka topic.
+    pub(crate) topic: &'a str,
+    /// The Kafka key.
+    pub(crate) key: &'a str,
+    /// The value, byte for byte.
+    pub(crate) payload: &'a [u8],
+    /// When it happened, in milliseconds since 1970.
+    pub(crate) timestamp_ms: i64,
+    /// The event's id.
+    pub(crate) event_id: Uuid,
+    row: &'a OutboxRow,
+    trace: TraceContext,
+}
+
+impl<'a> Record<'a> {
+    /// The record of `row`, which carries `trace`.
+    pub(crate) fn new(row: &'a OutboxRow, trace: TraceContext) -> Self {
+        Self {
+            topic: &row.aggregatetype,
+            key: &row.aggregateid,
+            payload: &row.payload,
+            timestamp_ms: created_at_ms(row),
+            event_id: row.id,
+            row,
+            trace,
+        }
+    }
+
+    /// The record's headers.
+    pub(crate) fn headers(&self) -> OwnedHeaders {
+        let row = self.row;
+        let mut buffer = Uuid::encode_buffer();
+        let id: &str = row.id.hyphenated().encode_lower(&mut buffer);
+        let time = row.created_at.format(&Rfc3339).unwrap_or_default();
+        let always = [
+            ("content-type", row.contenttype.as_str()),
+            ("ce_specversion", "1.0"),
+            ("ce_id", id),
+            ("ce_source", &row.source),
+            ("ce_type", &row.event_type),
+            ("ce_subject", &row.subject),
+            ("ce_time", &time),
+        ];
+        let sometimes = [
+            ("ce_correlationid", &row.correlationid),
+            ("ce_causationid", &row.causationid),
+            ("traceparent", &self.trace.traceparent),
+            ("tracestate", &self.trace.tracestate),
+        ];
+        let headers = OwnedHeaders::new_with_capacity(always.len() + sometimes.len());
+        let headers = always.into_iter().fold(headers, |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
+        sometimes
+            .into_iter()
+            .filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
+            .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+    }
+}
+
+/// When the row was created, in milliseconds since 1970.
+pub(crate) fn created_at_ms(row: &OutboxRow) -> i64 {
+    i64::try_from(row.created_at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
+}
+
+/// About how much memory the row's record takes until it is acknowledged.
+pub(crate) fn bytes(row: &OutboxRow) -> usize {
+    let texts = [
+        &row.aggregatetype,
+        &row.aggregateid,
+        &row.event_type,
+        &row.source,
+        &row.subject,
+        &row.contenttype,
+    ];
+    let optional =
+        [&row.correlationid, &row.causationid, &row.traceparent, &row.tracestate];
+    row.payload.len()
+        + texts.iter().map(|text| text.len()).sum::<usize>()
+        + optional.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()
+        + 16 * OVERHEAD_BYTES
+}

@@ -1,0 +1,29 @@
+//! The send span: one per record when traces are exported, nothing at all otherwise.
+
+use crate::rt::trace::{TraceContext, set_parent};
+
+use crate::source::database::OutboxRow;
+
+/// The trace context that the record of `row` carries: the row's own, or that of a `send` span below it.
+pub(crate) fn context(row: &OutboxRow, tracing: bool) -> TraceContext {
+    let written = TraceContext {
+        traceparent: row.traceparent.clone(),
+        tracestate: row.tracestate.clone(),
+    };
+    if !tracing {
+        return written;
+    }
+    let span = tracing::info_span!(
+        "send",
+        otel.name = format!("send {}", row.aggregatetype),
+        otel.kind = "producer",
+        messaging.system = "kafka",
+        messaging.operation.type = "send",
+        messaging.operation.name = "send",
+        messaging.destination.name = row.aggregatetype,
+        messaging.message.id = %row.id,
+        messaging.kafka.message.key = row.aggregateid,
+    );
+    set_parent(&span, &written);
+    span.in_scope(TraceContext::current)
+}

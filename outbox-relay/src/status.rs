@@ -1,0 +1,214 @@
+//! What each source is doing, and whether that is progress: the body of `/readyz`.
+//!
+//! A leader is ready while it reads the table and Kafka acknowledges; a standby while it can take over. An open gap is no stall.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use crate::rt::admin::{Health, HealthReport};
+use serde_json::{Value, json};
+
+use crate::core::ledger::Ledger;
+use crate::metrics::{SourceMetrics, seconds_since};
+
+/// Without progress for so long, a leader is not ready.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// What a source is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It connects and reads its progress.
+    Starting,
+    /// Another relay leads; this one takes over when that one ends.
+    Standby,
+    /// It publishes.
+    Leading,
+    /// Something failed, and is tried again by itself.
+    Retrying(String),
+    /// Somebody has to do something; it is tried again now and then.
+    Stopped(String),
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    looked_at: Instant,
+    /// When Kafka last acknowledged something, or had nothing to acknowledge.
+    acknowledged_at: Instant,
+    in_flight: usize,
+    kafka_error: Option<String>,
+    head: i64,
+    watermark: i64,
+    gaps: usize,
+    capped: bool,
+    blocking: Vec<String>,
+    partition_trouble: Option<String>,
+}
+
+/// One source's state, written by its task and read by the admin server.
+#[derive(Debug)]
+pub(crate) struct Status {
+    name: String,
+    metrics: SourceMetrics,
+    state: Mutex<State>,
+}
+
+impl Status {
+    /// The status of a source that is about to start.
+    pub(crate) fn new(name: &str, metrics: SourceMetrics) -> Self {
+        let now = Instant::now();
+        let state = State {
+            phase: Phase::Starting,
+            since: now,
+            looked_at: now,
+            acknowledged_at: now,
+            in_flight: 0,
+            kafka_error: None,
+            head: 0,
+            watermark: 0,
+            gaps: 0,
+            capped: false,
+            blocking: Vec::new(),
+            partition_trouble: None,
+        };
+        Self { name: name.to_owned(), metrics, state: Mutex::new(state) }
+    }
+
+    /// The source does something else now.
+    pub(crate) fn enter(&self, phase: Phase) {
+        let mut state = self.lock();
+        if state.phase != phase {
+            tracing::info!(source = self.name, phase = ?phase, "the source changes its phase");
+            self.metrics.leader.set(i64::from(phase == Phase::Leading));
+            let now = Instant::now();
+            (state.since, state.looked_at, state.acknowledged_at) = (now, now, now);
+            state.phase = phase;
+        }
+    }
+
+    /// The table has been looked at; `last_value` is the sequence's where there was more than a page, else 0.
+    pub(crate) fn looked(&self, ledger: &Ledger, last_value: i64, capped: bool) {
+        let position = ledger.reading();
+        let behind = last_value.saturating_sub(position.head()).max(0);
+        let in_flight = i64::try_from(ledger.records_in_flight()).unwrap_or(i64::MAX);
+        self.metrics.rows_waiting.set(behind.saturating_add(in_flight));
+        self.metrics.open_gaps.set(i64::try_from(position.gaps().len()).unwrap_or(i64::MAX));
+        let mut state = self.lock();
+        state.looked_at = Instant::now();
+        state.head = position.head();
+        state.watermark = position.watermark();
+        state.gaps = position.gaps().len();
+        state.capped = capped;
+        state.blocking = if state.gaps > 0 { ledger.blocking() } else { Vec::new() };
+    }
+
+    /// Kafka has been asked for news.
+    pub(crate) fn acknowledged(&self, ledger: &Ledger, kafka_error: Option<String>) {
+        self.metrics.oldest_age.set(ledger.oldest_in_flight_ms().map_or(0.0, seconds_since));
+        let mut state = self.lock();
+        let in_flight = ledger.records_in_flight();
+        if in_flight == 0 || in_flight < state.in_flight {
+            state.acknowledged_at = Instant::now();
+        }
+        state.in_flight = in_flight;
+        state.kafka_error = kafka_error;
+    }
+
+    /// Whether partitions can be created ahead, and why not.
+    pub(crate) fn partitions(&self, trouble: Option<String>) {
+        self.lock().partition_trouble = trouble;
+    }
+
+    /// Whether the source makes progress, and what there is to say of it.
+    fn report(&self) -> (bool, Value) {
+        let state = self.lock();
+        let stalled = reason(&state);
+        let body = json!({
+            "state": match &state.phase {
+                Phase::Starting => "starting",
+                Phase::Standby => "standby",
+                Phase::Leading => "leader",
+                Phase::Retrying(_) => "retrying",
+                Phase::Stopped(_) => "stopped",
+            },
+            "ready": stalled.is_none(),
+            "reason": stalled,
+            "since_seconds": state.since.elapsed().as_secs(),
+            "head": state.head,
+            "watermark": state.watermark,
+            "in_flight": state.in_flight,
+            "open_gaps": state.gaps,
+            "oldest_gap_held_by": state.blocking,
+        });
+        (stalled.is_none(), body)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why the source is not ready, if it is not.
+fn reason(state: &State) -> Option<String> {
+    match &state.phase {
+        Phase::Starting => Some("starting".to_owned()),
+        Phase::Standby => None,
+        Phase::Retrying(reason) | Phase::Stopped(reason) => Some(reason.clone()),
+        Phase::Leading => stall(state),
+    }
+}
+
+fn stall(state: &State) -> Option<String> {
+    let unacknowledged = state.acknowledged_at.elapsed();
+    if state.in_flight > 0 && unacknowledged > STALLED {
+        let error = state.kafka_error.as_deref().unwrap_or("no error reported");
+        return Some(format!(
+            "kafka has acknowledged none of {} records for {} s ({error})",
+            state.in_flight,
+            unacknowledged.as_secs()
+        ));
+    }
+    if state.looked_at.elapsed() > STALLED && state.in_flight == 0 {
+        return Some(format!(
+            "the table has not been read for {} s",
+            state.looked_at.elapsed().as_secs()
+        ));
+    }
+    if state.capped {
+        return Some(format!(
+            "{} runs of numbers are open and nothing is read ahead; held by {}",
+            state.gaps,
+            state.blocking.join(", ")
+        ));
+    }
+    state.partition_trouble.clone()
+}
+
+/// The health of all sources together.
+pub(crate) struct SourcesHealth {
+    /// Their states.
+    pub(crate) sources: Vec<Arc<Status>>,
+}
+
+impl Health for SourcesHealth {
+    fn ready(&self) -> BoxFuture<'_, HealthReport> {
+        let reports: Vec<(&str, bool, Value)> = self
+            .sources
+            .iter()
+            .map(|source| {
+                let (ok, body) = source.report();
+                (source.name.as_str(), ok, body)
+            })
+            .collect();
+        let ok = reports.iter().all(|(_, ok, _)| *ok);
+        let sources: serde_json::Map<String, Value> =
+            reports.into_iter().map(|(name, _, body)| (name.to_owned(), body)).collect();
+        Box::pin(std::future::ready(HealthReport { ok, body: json!({ "sources": sources }) }))
+    }
+
+    fn live(&self) -> BoxFuture<'_, HealthReport> {
+        Box::pin(std::future::ready(HealthReport { ok: true, body: json!({}) }))
+    }
+}

@@ -1,0 +1,65 @@
+//! Creates the progress topic: compacted, one partition, small segments so that reading it at a start stays short.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use thiserror::Error;
+
+use crate::config::TopicsOptions;
+
+/// The progress topic's name unless another is given.
+pub(crate) const PROGRESS_TOPIC: &str = "outbox-relay.progress";
+
+/// Why the topic is not there.
+#[derive(Debug, Error)]
+pub enum TopicsError {
+    /// Kafka does not answer.
+    #[error("kafka cannot be asked to create topic {topic}")]
+    Kafka {
+        /// The topic.
+        topic: String,
+        /// What the client says.
+        #[source]
+        source: KafkaError,
+    },
+    /// Kafka refuses.
+    #[error("kafka refuses to create topic {topic}: {code}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// Its reason.
+        code: RDKafkaErrorCode,
+    },
+}
+
+/// Creates the topic unless it exists.
+pub async fn create(options: &TopicsOptions) -> Result<(), TopicsError> {
+    let topic = options.progress_topic.as_str();
+    let kafka = |source| TopicsError::Kafka { topic: topic.to_owned(), source };
+    let client: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", &options.kafka_brokers)
+        .set("client.id", "outbox-relay")
+        .create()
+        .map_err(kafka)?;
+    let replication = TopicReplication::Fixed(options.replication.unwrap_or(-1));
+    let new = NewTopic::new(topic, 1, replication)
+        .set("cleanup.policy", "compact")
+        .set("segment.ms", "600000")
+        .set("segment.bytes", "8388608")
+        .set("min.cleanable.dirty.ratio", "0.1")
+        .set("min.compaction.lag.ms", "0");
+    let admin = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    for created in client.create_topics(&[new], &admin).await.map_err(kafka)? {
+        match created {
+            Ok(_) => tracing::info!(topic, "the progress topic is created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                tracing::info!(topic, "the progress topic exists");
+            }
+            Err((_, code)) => return Err(TopicsError::Refused { topic: topic.to_owned(), code }),
+        }
+    }
+    Ok(())
+}
