@@ -5,3 +5,5 @@ pub mod processes;
 pub mod signals;
 pub mod stack;
 pub mod system;
+pub mod tap;
+pub mod up;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use lab::{
     signals,
     stack::{self, Stack, StackOptions},
+    up::{self, UpOptions},
 };
 
 /// The whole system on one machine.
@@ -18,6 +19,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the whole store, send one order through it, and stay until Ctrl-C.
+    Up(UpOptions),
     /// Start only PostgreSQL and Kafka, on free ports, print where they are, and stay until Ctrl-C.
     Stack,
     /// Remove a directory when standard input ends; lab starts this itself.
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match command {
+            Command::Up(options) => up::run(options).await,
             Command::Stack => signals::unless_stopped(only_stack()).await,
             Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
         }

@@ -55,7 +55,7 @@ fn fetch(parent: &Path, directory: &Path, platform: &str) -> Result<(), StackErr
 }
 
 /// Cargo's target directory.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     profile_directory().parent().map_or_else(env::temp_dir, Path::to_owned)
 }
 

@@ -1,6 +1,11 @@
 //! Apache Kafka: our own, one broker that is its own controller, started directly as `java`, or one that is there already.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use rdkafka::{
@@ -57,6 +62,7 @@ impl Kafka {
         java: PathBuf,
         programs: &Programs,
         directory: PathBuf,
+        logs: &Path,
         broker: u16,
         controller: u16,
     ) -> Result<Self, StackError> {
@@ -78,7 +84,7 @@ impl Kafka {
         let ours = Ours {
             java,
             jars: programs.kafka.clone(),
-            log: directory.join("kafka.log"),
+            log: logs.join("kafka.log"),
             directory,
             process: Mutex::new(None),
         };

@@ -60,7 +60,7 @@ pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::Process;
 
-pub(crate) use cache::profile_directory;
+pub(crate) use cache::{profile_directory, target_directory};
 
 use cache::Programs;
 use databases::Templates;
@@ -72,6 +72,8 @@ use error::could_not;
 pub struct StackOptions {
     /// Where data and logs go and stay; temporary if `None`.
     pub directory: Option<PathBuf>,
+    /// Where logs go instead, which must exist.
+    pub logs: Option<PathBuf>,
     /// Whether PostgreSQL survives a crash of the machine; tests need not.
     pub durable: bool,
     /// The port of PostgreSQL; a free one if `None`.
@@ -249,7 +251,8 @@ async fn start_postgres(
     }
     let port = port(options.postgres_port, "PostgreSQL", " or give your own with --postgres URL")?;
     let programs = fetched(programs).await?;
-    Postgres::start_new(programs, directory, port, options.durable).await
+    let logs = options.logs.as_deref().unwrap_or(directory);
+    Postgres::start_new(programs, directory, logs, port, options.durable).await
 }
 
 async fn start_kafka(
@@ -264,7 +267,8 @@ async fn start_kafka(
     let controller = port(None, "Kafka's controller", "")?;
     let java = java::find()?;
     let programs = fetched(programs).await?;
-    Kafka::start_new(java, programs, directory, broker, controller).await
+    let logs = options.logs.clone().unwrap_or_else(|| directory.clone());
+    Kafka::start_new(java, programs, directory, &logs, broker, controller).await
 }
 
 /// A fixed port or a free one.

@@ -63,6 +63,7 @@ impl Postgres {
     pub(super) async fn start_new(
         programs: &Programs,
         directory: &Path,
+        logs: &Path,
         port: u16,
         durable: bool,
     ) -> Result<Self, StackError> {
@@ -73,7 +74,7 @@ impl Postgres {
         let ours = Ours {
             programs: reachable(&programs.postgres, directory, account)?,
             data: directory.join("postgres"),
-            log: directory.join("postgres.log"),
+            log: logs.join("postgres.log"),
             account,
             durable,
             process: Mutex::new(None),

@@ -20,6 +20,8 @@ use super::{
 
 /// How often a child is looked at while something is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long one look at whether a child is ready may take.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a child that was dropped may take for a stop of its own.
 const DROP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -147,7 +149,7 @@ impl Process {
             if let Some(status) = self.exit_status() {
                 return Err(StackError::ended(&self.name, status, &self.log));
             }
-            if tokio::time::timeout(Duration::from_secs(2), probe()).await == Ok(true) {
+            if tokio::time::timeout(PROBE_PATIENCE, Box::pin(probe())).await == Ok(true) {
                 return Ok(());
             }
             if start.elapsed() > patience {

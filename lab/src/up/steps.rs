@@ -1,0 +1,25 @@
+//! Shows what is being done and how long it took: a spinner on a terminal, a line when it is done.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+const TICK: Duration = Duration::from_millis(80);
+
+/// Does `work`, which is called `what`.
+pub(super) async fn step<T, E>(
+    what: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let start = Instant::now();
+    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(TICK);
+    let result = work.await;
+    spinner.finish_and_clear();
+    let mark = if result.is_ok() { "✓" } else { "✗" };
+    println!("{mark} {what} ({:.1} s)", start.elapsed().as_secs_f32());
+    result
+}
