@@ -1,8 +1,10 @@
 -- The inbox: the ids of the events this service has handled, written in the transaction that handled them, so that a
 -- record delivered again changes nothing.
 --
--- Event ids are UUIDv7, so the id itself tells the time, and the table is partitioned by it: whole days are dropped
--- after 30 days, longer than any topic keeps its records. Ids that are no UUIDv7 of these days go to the default one.
+-- Event ids are UUIDv7, so the id itself tells the time, and the table is partitioned by it: `messaging::partitions`
+-- creates a partition a week ahead of time and drops it once all of its ids are older than 30 days, which is longer than
+-- any topic keeps its records. Ids that are no UUIDv7 of these weeks go to the default partition, and go from there by
+-- `handled_at`.
 
 CREATE TABLE messaging.inbox (
     event_id uuid NOT NULL,
