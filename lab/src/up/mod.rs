@@ -3,15 +3,17 @@
 mod journey;
 mod options;
 mod paper;
+mod ports;
 mod steps;
 mod store;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::{signals, stack};
 use journey::Ending;
+use ports::Ports;
 use store::Store;
 
 pub use options::UpOptions;
@@ -24,14 +26,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// If something does not start, a program ends by itself or, with `--once`, the order does not complete.
 pub async fn run(options: UpOptions) -> anyhow::Result<()> {
+    let ports = Ports::take(&options)?;
     let logs = logs(&options)?;
     let up = async {
-        let store = Store::start(&options, &logs).await?;
+        let store = Store::start(&options, &ports, &logs).await?;
         let ending = journey::travel(&store).await?;
         anyhow::Ok((store, ending))
     };
     let (store, ending) = tokio::select! {
-        up = up => up.with_context(|| format!("the logs are in {}", logs.display()))?,
+        up = up => up.map_err(|error| anyhow!("{error:#}\nall logs are in {}", logs.display()))?,
         stopped = signals::stop_requested() => return Ok(stopped?),
     };
     if options.once {

@@ -4,15 +4,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{UpOptions, steps::step};
+use super::{UpOptions, ports::Ports, steps::step};
 use crate::{
     processes::{self, Program, Service, ServiceOptions},
-    stack::{Stack, StackError, StackOptions, ports},
+    stack::{Stack, StackError, StackOptions},
 };
-
-const POSTGRES_PORT: u16 = 54320;
-const KAFKA_PORT: u16 = 9092;
-const CURE: &str = " or use --free-ports";
 
 /// A running store.
 pub(super) struct Store {
@@ -27,8 +23,11 @@ pub(super) struct Store {
 
 impl Store {
     /// Builds and starts everything.
-    pub(super) async fn start(options: &UpOptions, logs: &Path) -> anyhow::Result<Self> {
-        let ports = Ports::take(options)?;
+    pub(super) async fn start(
+        options: &UpOptions,
+        ports: &Ports,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         let stack_options = StackOptions {
             directory: options.data.clone(),
             logs: Some(logs.to_owned()),
@@ -44,7 +43,7 @@ impl Store {
             Stack::start(stack_options),
         )
         .await?;
-        let store = Self::of_stack(stack, &ports, binaries, logs, options.data.is_some()).await?;
+        let store = Self::of_stack(stack, ports, binaries, logs, options.data.is_some()).await?;
         step("creating tables, seed data and topics", store.set_up()).await?;
         step("starting store-manager, payments and outbox-relay", store.start_services()).await?;
         Ok(store)
@@ -123,47 +122,5 @@ impl Store {
 
     pub(super) fn stack(&self) -> &Stack {
         &self.stack
-    }
-}
-
-/// All ports, looked at before anything is started.
-struct Ports {
-    postgres: Option<u16>,
-    kafka: Option<u16>,
-    /// gRPC and admin of each program; the relay has no gRPC.
-    services: [(u16, u16); 3],
-}
-
-impl Ports {
-    fn take(options: &UpOptions) -> Result<Self, StackError> {
-        if options.free_ports {
-            let pair = || Ok::<_, StackError>((ports::free()?, ports::free()?));
-            let services = [pair()?, pair()?, (0, ports::free()?)];
-            return Ok(Self { postgres: None, kafka: None, services });
-        }
-        let postgres = match options.postgres {
-            Some(_) => None,
-            None => Some(ports::fixed(
-                POSTGRES_PORT,
-                "PostgreSQL",
-                " or use --postgres or --free-ports",
-            )?),
-        };
-        let kafka = match options.kafka {
-            Some(_) => None,
-            None => Some(ports::fixed(KAFKA_PORT, "Kafka", " or use --kafka or --free-ports")?),
-        };
-        let services = [
-            (
-                ports::fixed(50051, "store-manager's GRPC_LISTEN", CURE)?,
-                ports::fixed(9101, "store-manager's ADMIN_LISTEN", CURE)?,
-            ),
-            (
-                ports::fixed(50052, "payments' GRPC_LISTEN", CURE)?,
-                ports::fixed(9102, "payments' ADMIN_LISTEN", CURE)?,
-            ),
-            (0, ports::fixed(9103, "outbox-relay's ADMIN_LISTEN", CURE)?),
-        ];
-        Ok(Self { postgres, kafka, services })
     }
 }
