@@ -8,7 +8,9 @@ pub(super) struct Help(String);
 impl Help {
     /// Asks the program that a container runs.
     pub(super) fn of(binaries: &Path, command: &[String]) -> Self {
-        let [program, subcommand] = command else { panic!("a program and a subcommand: {command:?}") };
+        let [program, subcommand] = command else {
+            panic!("a program and a subcommand: {command:?}")
+        };
         let output = Command::new(binaries.join(program))
             .args([subcommand, "--help"])
             .env_clear()
@@ -35,7 +37,9 @@ impl Help {
         let (usage, options) = self.0.split_once(" Options: ").unwrap();
         let (_, usage) = usage.split_once("Usage: ").unwrap();
         let flags = usage.split(' ').filter(|word| word.starts_with("--"));
-        flags.map(|flag| variable_of(options, flag).unwrap_or_else(|| panic!("{flag}: {self}"))).collect()
+        flags
+            .map(|flag| variable_of(options, flag).unwrap_or_else(|| panic!("{flag}: {self}")))
+            .collect()
     }
 
     /// What follows the name of a variable: values of secrets are not shown, those of others are empty here.

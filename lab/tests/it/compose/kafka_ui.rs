@@ -9,7 +9,6 @@ use lab::{
     processes::{self, Program, ServiceOptions},
     stack::Stack,
 };
-use prost::Name;
 use proto::{
     Event,
     store::{
@@ -77,14 +76,18 @@ fn kafka_ui_finds_kafka_and_the_contract_where_they_are() {
     let compose = Compose::read();
     let (cluster, container) = (cluster(), &compose.services["kafka-ui"]);
     let [serde] = &cluster.serde;
-    assert_eq!((cluster.default_key_serde.as_str(), serde.name.as_str()), ("String", "ProtobufFile"));
+    assert_eq!(
+        (cluster.default_key_serde.as_str(), serde.name.as_str()),
+        ("String", "ProtobufFile")
+    );
     assert_eq!(
         cluster.bootstrap_servers,
         compose.services["store-manager"].environment["KAFKA_BROKERS"]
     );
     let contract = format!("./proto:{}:ro", serde.properties.protobuf_files_dir);
     let location = &container.environment["SPRING_CONFIG_ADDITIONAL_LOCATION"];
-    let config = format!("./deploy/kafka-ui/config.yml:{}:ro", location.strip_prefix("file:").unwrap());
+    let config =
+        format!("./deploy/kafka-ui/config.yml:{}:ro", location.strip_prefix("file:").unwrap());
     assert_eq!(container.volumes, [config, contract]);
 }
 

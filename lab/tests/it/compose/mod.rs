@@ -44,7 +44,10 @@ async fn every_program_listens_on_its_own_ports_and_they_are_published_on_loopba
         assert_eq!(container.ports, ports, "{name}");
         published += ports.len();
     }
-    assert_eq!(published, 5, "two services with gRPC and an admin port, the relay with an admin port");
+    assert_eq!(
+        published, 5,
+        "two services with gRPC and an admin port, the relay with an admin port"
+    );
 }
 
 #[test]
@@ -80,7 +83,8 @@ fn the_databases_that_are_made_are_those_that_are_used() {
     for service in ["store-manager", "payments"] {
         let name = service.replace('-', "_");
         let url = format!("postgres://{name}:{name}@postgres:5432/{name}");
-        let database = |container: &str| compose.services[container].environment["DATABASE_URL"].clone();
+        let database =
+            |container: &str| compose.services[container].environment["DATABASE_URL"].clone();
         assert_eq!(database(service), url);
         assert_eq!(database(&format!("{service}-migrate")), url);
         assert!(made.contains(&format!("CREATE ROLE {name} LOGIN PASSWORD '{name}';")));
