@@ -1,7 +1,9 @@
 //! The whole system on one machine: a real PostgreSQL and a real Apache Kafka, the services' own binaries, and what
 //! tests and `lab up` do with them.
 
+pub mod bench;
 pub mod processes;
+pub mod queries;
 pub mod signals;
 pub mod stack;
 pub mod system;

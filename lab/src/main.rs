@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use lab::{
-    signals,
+    bench::{self, Plan},
+    queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
 };
@@ -23,11 +24,32 @@ enum Command {
     Up(UpOptions),
     /// Start only PostgreSQL and Kafka, on free ports, print where they are, and stay until Ctrl-C.
     Stack,
+    /// Measure the store.
+    #[command(subcommand)]
+    Bench(Measurement),
+    /// Rewrite .sqlx: what each checked query asks and answers, so that a build needs no database.
+    Sqlx {
+        /// Change nothing; fail if .sqlx is not what the code asks
+        #[arg(long)]
+        check: bool,
+    },
     /// Remove a directory when standard input ends; lab starts this itself.
     #[command(hide = true)]
     Janitor {
         /// What to remove.
         directory: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Measurement {
+    /// Orders per second, the time from CreateOrder to SagaCompleted, and the memory held afterwards.
+    Saga {
+        #[command(flatten)]
+        plan: Plan,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -41,6 +63,10 @@ fn main() -> ExitCode {
         match command {
             Command::Up(options) => up::run(options).await,
             Command::Stack => signals::unless_stopped(only_stack()).await,
+            Command::Bench(Measurement::Saga { plan, json }) => {
+                signals::unless_stopped(Box::pin(bench::saga(plan, json))).await
+            }
+            Command::Sqlx { check } => signals::unless_stopped(queries::prepare(check)).await,
             Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
         }
     });

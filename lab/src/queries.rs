@@ -26,7 +26,8 @@ const DATABASES: [(&str, &[&str], &[&str]); 3] = [
 /// # Errors
 /// If a query is wrong, or if `.sqlx` is not what the code asks.
 pub async fn prepare(check: bool) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("lab lies in the workspace")?;
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("lab lies in the workspace")?;
     let stack = Stack::start_postgres_only(StackOptions::default()).await?;
     let fresh = root.join("target/sqlx");
     match fs::remove_dir_all(&fresh) {

@@ -90,8 +90,10 @@ impl Drop for Completions {
 fn assign_to_ends(consumer: &BaseConsumer) -> Result<(), BenchError> {
     let metadata = consumer.fetch_metadata(Some(OrderEvent::TOPIC), KAFKA_TIMEOUT)?;
     let mut ends = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
-        let (_, end) = consumer.fetch_watermarks(OrderEvent::TOPIC, partition.id(), KAFKA_TIMEOUT)?;
+    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions)
+    {
+        let (_, end) =
+            consumer.fetch_watermarks(OrderEvent::TOPIC, partition.id(), KAFKA_TIMEOUT)?;
         ends.add_partition_offset(OrderEvent::TOPIC, partition.id(), Offset::Offset(end))?;
     }
     consumer.assign(&ends)?;

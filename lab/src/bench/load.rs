@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::store::{
-    orders::v1::{CreateOrderRequest, create_order_request::Line, order_service_client::OrderServiceClient},
+    orders::v1::{
+        CreateOrderRequest, create_order_request::Line, order_service_client::OrderServiceClient,
+    },
     stock::v1::{SetStockRequest, stock_service_client::StockServiceClient},
 };
 use tokio::time::{Instant as TokioInstant, sleep_until};
@@ -26,9 +28,6 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// store-manager could not be reached.
-    #[error("store-manager cannot be reached")]
-    Connect(#[from] tonic::transport::Error),
     /// A call was refused.
     #[error("store-manager refused a call")]
     Refused(#[from] tonic::Status),
@@ -57,8 +56,8 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) async fn connect(address: &str) -> Result<Self, BenchError> {
-        Ok(Self { channel: Channel::from_shared(address.to_owned()).map_err(invalid)?.connect().await? })
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel }
     }
 
     /// Puts enough of each product on hand that no order is short.
@@ -87,7 +86,8 @@ impl Load {
         let orders = u64::from(rate) * u64::from(seconds);
         stream::iter(0..orders)
             .then(|number| async move {
-                let due = start + Duration::from_secs(1) * u32::try_from(number).unwrap_or(u32::MAX) / rate;
+                let due = start
+                    + Duration::from_secs(1) * u32::try_from(number).unwrap_or(u32::MAX) / rate;
                 sleep_until(due).await;
                 (number, due.into_std())
             })
@@ -98,7 +98,11 @@ impl Load {
     }
 
     /// Places `orders` with `callers` at a time.
-    pub(super) async fn with_callers(&self, callers: u32, orders: u32) -> Result<Vec<Placed>, BenchError> {
+    pub(super) async fn with_callers(
+        &self,
+        callers: u32,
+        orders: u32,
+    ) -> Result<Vec<Placed>, BenchError> {
         stream::iter(0..u64::from(orders))
             .map(|number| self.place(number, Instant::now()))
             .buffer_unordered(callers as usize)
@@ -117,8 +121,4 @@ impl Load {
         let order_id = answer.into_inner().order.unwrap_or_default().order_id;
         Ok(Placed { order_id, called_at })
     }
-}
-
-fn invalid(error: http::uri::InvalidUri) -> BenchError {
-    BenchError::Refused(tonic::Status::invalid_argument(error.to_string()))
 }

@@ -13,16 +13,10 @@ use std::time::{Duration, Instant};
 use completions::Completions;
 use load::Load;
 
-/// Where the system that is measured listens.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// store-manager's gRPC address, `http://host:port`.
-    pub store_manager: String,
-    /// Kafka's bootstrap servers.
-    pub kafka_brokers: String,
-    /// Names and process ids of the processes whose memory is read.
-    pub processes: Vec<(String, u32)>,
-}
+use crate::{
+    stack::{Stack, StackOptions},
+    system::System,
+};
 
 /// How much load is put on.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -43,13 +37,30 @@ pub struct Plan {
 
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Puts the load of `plan` on `target` and waits until each saga has completed.
+/// Starts a system whose data is durable, measures it, prints the figures, and stops it.
+///
+/// # Errors
+/// If the system does not start, or as [`measure`].
+pub async fn saga(plan: Plan, json: bool) -> anyhow::Result<()> {
+    let stack = Stack::start(StackOptions { durable: true, ..StackOptions::default() }).await?;
+    let system = System::start(&stack).await?;
+    let figures = measure(&system, plan).await?;
+    if json {
+        println!("{}", figures.json());
+    } else {
+        print!("{figures}");
+    }
+    drop(system);
+    Ok(stack.stop().await?)
+}
+
+/// Puts the load of `plan` on `system` and waits until each saga has completed.
 ///
 /// # Errors
 /// [`BenchError`] if an order is refused, or if its saga does not complete within ten minutes.
-pub async fn measure(target: &Target, plan: Plan) -> Result<Figures, BenchError> {
-    let completions = Completions::observe(&target.kafka_brokers)?;
-    let load = Load::connect(&target.store_manager).await?;
+pub async fn measure(system: &System, plan: Plan) -> Result<Figures, BenchError> {
+    let completions = Completions::observe(system.kafka().brokers())?;
+    let load = Load::new(system.store_manager.channel());
     load.fill_stock().await?;
     load.warm_up(&completions).await?;
 
@@ -70,6 +81,6 @@ pub async fn measure(target: &Target, plan: Plan) -> Result<Figures, BenchError>
         latencies,
         accepted_in,
         completed_in: last.saturating_duration_since(started_at),
-        resident: figures::resident(&target.processes),
+        resident: figures::resident(system).await,
     })
 }
