@@ -1,72 +1,81 @@
-//! However `lab` ends, its servers and its data are gone.
+//! However `lab` ends, its servers, its programs and its data are gone.
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+
+use crate::running::Lab;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn nothing_is_left_behind_after_kill_9() {
-    ends_without_leftovers(Signal::SIGKILL);
+    ends_without_leftovers(&["stack"], 3, Signal::SIGKILL);
 }
 
 #[test]
 fn nothing_is_left_behind_after_sigterm() {
-    ends_without_leftovers(Signal::SIGTERM);
+    ends_without_leftovers(&["stack"], 3, Signal::SIGTERM);
 }
 
 #[test]
 fn nothing_is_left_behind_after_ctrl_c() {
-    ends_without_leftovers(Signal::SIGINT);
+    ends_without_leftovers(&["stack"], 3, Signal::SIGINT);
 }
 
-fn ends_without_leftovers(signal: Signal) {
-    let (mut lab, directory) = start();
-    let running = processes_in(&directory);
-    assert!(running.len() >= 2, "PostgreSQL and Kafka should run, and do not: {running:?}");
-    kill(Pid::from_raw(lab.id().cast_signed()), signal).unwrap();
-    lab.wait().unwrap();
+#[test]
+fn nothing_of_up_is_left_behind_after_kill_9() {
+    ends_without_leftovers(&["up", "--free-ports"], 6, Signal::SIGKILL);
+}
+
+#[test]
+fn nothing_of_up_is_left_behind_after_ctrl_c() {
+    ends_without_leftovers(&["up", "--free-ports"], 6, Signal::SIGINT);
+}
+
+/// `least`: PostgreSQL, Kafka and the janitor, and with `up` the three programs.
+fn ends_without_leftovers(arguments: &[&str], least: usize, signal: Signal) {
+    let mut lab = Lab::start(arguments);
+    let children = descendants(lab.pid());
+    assert!(children.len() >= least, "more should run than {children:?}");
+    lab.signal(signal);
+    lab.wait();
     let start = Instant::now();
-    while directory.exists() || !processes_in(&directory).is_empty() {
-        let left = processes_in(&directory);
-        assert!(start.elapsed() < PATIENCE, "left behind: {} {left:?}", directory.display());
+    loop {
+        let left: Vec<&PathBuf> = children.iter().filter(|process| process.exists()).collect();
+        if left.is_empty() && !lab.directory().exists() {
+            return;
+        }
+        let lines: Vec<String> = left.into_iter().map(|process| command_line(process)).collect();
+        assert!(start.elapsed() < PATIENCE, "left: {} {lines:?}", lab.directory().display());
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Starts `lab stack` and waits until it says where it is.
-fn start() -> (Child, PathBuf) {
-    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .arg("stack")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(lab.stdout.take().unwrap());
-    let directory = output.lines().find_map(|line| {
-        line.unwrap().strip_prefix("directory ").map(|rest| PathBuf::from(rest.trim()))
-    });
-    (lab, directory.expect("lab stack says where its directory is"))
+/// The `/proc` directories of all processes below `pid`.
+fn descendants(pid: u32) -> Vec<PathBuf> {
+    let children = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let children = children.filter(|process| parent(process) == Some(pid));
+    children
+        .flat_map(|child| {
+            let pid = child.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            [vec![child], descendants(pid)].concat()
+        })
+        .collect()
 }
 
-/// The command lines of all processes that name the directory, but the janitor's, who may be about to leave.
-fn processes_in(directory: &Path) -> Vec<String> {
-    let name = directory.display().to_string();
-    fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&name) && !line.contains(" janitor "))
-        .collect()
+/// The parent's id, in what `/proc/PID/stat` says after the name in parentheses: `) S 123 …`.
+fn parent(process: &Path) -> Option<u32> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn command_line(process: &Path) -> String {
+    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).replace('\0', " ")
 }
