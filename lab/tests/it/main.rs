@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod compose;
+mod docs;
 mod leftovers;
 mod messages;
+mod running;
 mod servers;
+mod up;
