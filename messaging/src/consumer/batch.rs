@@ -12,6 +12,7 @@ use crate::{
     dead_letters::Rejection,
     failure::{self, BoxError, Class},
     inbox,
+    metrics::Outcome,
 };
 
 /// A record on its way.
@@ -40,6 +41,17 @@ pub(super) enum State {
 impl Item {
     pub(super) fn new(record: Record) -> Self {
         Self { record, state: State::Waiting, attempts: 0 }
+    }
+}
+
+impl State {
+    /// How a settled record is counted.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Waiting | Self::Handled => Outcome::Handled,
+            Self::Repeated => Outcome::Repeated,
+            Self::Rejected(_) | Self::Parked => Outcome::Rejected,
+        }
     }
 }
 
@@ -161,5 +173,16 @@ impl<H: Handler> Batch<'_, H> {
         }
         trace::set_parent(&span, &record.trace());
         span
+    }
+}
+
+impl Class {
+    /// Whether the record itself is to blame, given that it was tried alone or not.
+    fn blames_the_record(self, alone: bool) -> bool {
+        match self {
+            Self::Permanent => true,
+            Self::Suspect => alone,
+            Self::Contention | Self::Transient => false,
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Once each, batched, and the offset after the commit.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
+use lab::stack::Stack;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -109,6 +113,47 @@ async fn without_kafka_and_without_a_database_it_waits_and_still_stops() {
     let running = world.start(Script::new(world.topic, |_| Act::Apply));
     until("trouble", async || running.status.report()["state"] == "disconnected").await;
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_kafka_is_waited_out_and_does_not_keep_it_from_stopping() {
+    let kafka = Stack::shared().await.unwrap().fresh_kafka().await.unwrap();
+    let world = World::on(kafka.brokers()).await;
+    world.create_topic(1).await;
+    let before = Uuid::now_v7();
+    world.publish(before).await;
+    let (entered, mut entries) = mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    let script = Script::new(world.topic, move |_| {
+        entered.send(()).unwrap();
+        tokio::task::block_in_place(|| released.lock().unwrap().recv().unwrap());
+        Act::Apply
+    });
+    let running = world.start(script);
+    entries.recv().await.unwrap();
+    kafka.kill().await.unwrap();
+    release.send(()).unwrap();
+    world.effects_are(&[before]).await;
+    until("the loss", async || running.status.report()["state"] == "disconnected").await;
+
+    kafka.start().await.unwrap();
+    let after = Uuid::now_v7();
+    world.publish(after).await;
+    release.send(()).unwrap();
+    world.effects_are(&[before, after]).await;
+    until("the offsets", async || world.committed(1).await == 2).await;
+
+    let last = Uuid::now_v7();
+    world.publish(last).await;
+    entries.recv().await.unwrap();
+    entries.recv().await.unwrap();
+    kafka.kill().await.unwrap();
+    release.send(()).unwrap();
+    world.effects_are(&[before, after, last]).await;
+    let stopping = Instant::now();
+    running.stop().await;
+    assert!(stopping.elapsed() < runtime::shutdown::HARD_DEADLINE, "{:?}", stopping.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,12 @@
 //! An event appended in a handler continues the trace and the saga of the record.
 
 use messaging::{Context, HandleError, Handler, Record, outbox};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use proto::store::orders::events::v1::{OrderCancelled, OrderEvent};
 use sqlx::PgConnection;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
 
 use crate::world::{World, until};
@@ -49,10 +53,14 @@ async fn rows(world: &World) -> Vec<Row> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_appended_by_a_handler_continues_the_records_trace_and_saga() {
+    let tracer = SdkTracerProvider::builder().build().tracer("test");
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer);
+    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(spans);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let world = World::new().await;
     let cause = Uuid::now_v7().to_string();
-    let trace_id = "0af7651916cd43dd8448eb211c80319c";
-    let traceparent = format!("00-{trace_id}-b7ad6b7169203331-01");
+    let (trace_id, span_id) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let traceparent = format!("00-{trace_id}-{span_id}-01");
     let headers =
         [("ce_id", &*cause), ("ce_correlationid", "the-saga"), ("traceparent", &traceparent)];
     world.publish_with("key", &headers, b"").await;
@@ -61,7 +69,9 @@ async fn an_event_appended_by_a_handler_continues_the_records_trace_and_saga() {
     let row = rows(&world).await.remove(0);
     assert_eq!(row.correlationid, "the-saga");
     assert_eq!(row.causationid.as_deref(), Some(&*cause));
-    assert_eq!(row.traceparent.unwrap().split('-').nth(1), Some(trace_id));
+    let inherited = row.traceparent.unwrap();
+    assert!(inherited.starts_with(&format!("00-{trace_id}-")), "{inherited}");
+    assert!(!inherited.contains(span_id), "the span of the handler is the parent: {inherited}");
     running.stop().await;
 }
 

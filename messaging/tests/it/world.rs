@@ -44,9 +44,14 @@ impl World {
     }
 
     pub(crate) async fn without_topics() -> Self {
-        let stack = Stack::shared().await.unwrap();
+        let kafka = Stack::shared().await.unwrap().kafka().await.unwrap();
+        Self::on(kafka.brokers()).await
+    }
+
+    /// A world on another Kafka.
+    pub(crate) async fn on(brokers: &str) -> Self {
         let database_url = database().await;
-        let brokers = stack.kafka().await.unwrap().brokers().to_owned();
+        let brokers = brokers.to_owned();
         let name = Uuid::now_v7();
         let topic: &'static str = format!("test.{name}").leak();
         let producer =
