@@ -35,10 +35,14 @@ pub(super) fn programs() -> Result<Programs, StackError> {
     let mut hasher = DefaultHasher::new();
     (POM, platform).hash(&mut hasher);
     let directory = parent.join(format!("{:016x}", hasher.finish()));
-    let lock = File::create(parent.join("lock")).map_err(could_not("create the cache's lock"))?;
-    lock.lock().map_err(could_not("lock the cache"))?;
     if !directory.exists() {
-        fetch(&parent, &directory, platform)?;
+        let lock =
+            File::create(parent.join("lock")).map_err(could_not("create the cache's lock"))?;
+        lock.lock().map_err(could_not("lock the cache"))?;
+        // Who held the lock may have fetched it.
+        if !directory.exists() {
+            fetch(&parent, &directory, platform)?;
+        }
     }
     Ok(Programs { kafka: directory.join("kafka"), postgres: directory.join("postgres") })
 }

@@ -9,3 +9,4 @@ mod messages;
 mod running;
 mod servers;
 mod up;
+mod users;

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Lines},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -23,7 +24,13 @@ impl Lab {
     /// Starts `lab` and waits until it says that Ctrl-C stops it.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        command.args(arguments);
+        Self::start_command(&mut command)
+    }
+
+    /// As [`start`](Self::start), with a command of the test's own making.
+    pub(crate) fn start_command(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines: Vec<String> = output
             .by_ref()
@@ -48,6 +55,11 @@ impl Lab {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// The user it runs as.
+    pub(crate) fn user(&self) -> u32 {
+        std::fs::metadata(format!("/proc/{}", self.pid())).unwrap().uid()
     }
 
     pub(crate) fn wait(&mut self) {
