@@ -26,12 +26,15 @@ INSERT INTO messaging.outbox_epoch DEFAULT VALUES;
 -- ends, which keeps the relay from falling asleep before it has seen this row. While the relay sleeps it holds the lock:
 -- the writer is refused and wakes it with a notification, which PostgreSQL delivers at the commit.
 -- The lock's key is the oid of the sequence, so that it is one per database and per table.
+--
+-- A transaction that has notified cannot be prepared: one that is to be says `SET LOCAL messaging.two_phase = on` first, and
+-- its rows are found by the relay's fallback poll.
 CREATE FUNCTION messaging.next_outbox_sequence() RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(
         'messaging.outbox_sequence'::pg_catalog.regclass::oid::bigint
-    ) THEN
+    ) AND pg_catalog.current_setting('messaging.two_phase', true) IS DISTINCT FROM 'on' THEN
         PERFORM pg_catalog.pg_notify('messaging_outbox', '');
     END IF;
     RETURN pg_catalog.nextval('messaging.outbox_sequence');

@@ -118,7 +118,9 @@ impl FromStr for Hidden {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// One of them is not name=url.
-    #[error("--sources (RELAY_SOURCES): entry {0} is not NAME=postgres://…, a name being of a-z, 0-9, _ and -")]
+    #[error(
+        "--sources (RELAY_SOURCES): entry {0} is not NAME=postgres://…, a name being of a-z, 0-9, _ and -"
+    )]
     NotASource(usize),
     /// Two have the same name.
     #[error("--sources (RELAY_SOURCES): the name {0} is given twice")]
@@ -193,9 +195,15 @@ mod tests {
 
     #[test]
     fn sources_are_names_and_urls() {
-        assert_eq!(addresses("a=postgres://x/y, b-2=postgresql://u:p@h/d"), Ok(vec!["a".into(), "b-2".into()]));
+        assert_eq!(
+            addresses("a=postgres://x/y, b-2=postgresql://u:p@h/d"),
+            Ok(vec!["a".into(), "b-2".into()])
+        );
         assert_eq!(addresses("a=postgres://x/y,b"), Err(ConfigError::NotASource(2)));
         assert_eq!(addresses("A=postgres://x/y"), Err(ConfigError::NotASource(1)));
-        assert_eq!(addresses("a=postgres://x/y,a=postgres://x/z"), Err(ConfigError::Twice("a".into())));
+        assert_eq!(
+            addresses("a=postgres://x/y,a=postgres://x/z"),
+            Err(ConfigError::Twice("a".into()))
+        );
     }
 }

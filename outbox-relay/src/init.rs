@@ -6,8 +6,7 @@ use thiserror::Error;
 use crate::config::Hidden;
 
 /// The SQL that `init` runs and `init --print` prints.
-pub const OUTBOX_SQL: &str =
-    include_str!("../../migrations/messaging/0001_create_outbox.sql");
+pub const OUTBOX_SQL: &str = include_str!("../../migrations/messaging/0001_create_outbox.sql");
 
 /// Why the table is not there.
 #[derive(Debug, Error)]
@@ -23,11 +22,10 @@ pub async fn init(database_url: &Hidden) -> Result<bool, InitError> {
     let mut transaction = connection.begin().await?;
     // Two at once would both find nothing.
     transaction.execute("SELECT pg_advisory_xact_lock(hashtext('outbox-relay init'))").await?;
-    let present = sqlx::query_scalar!(
-        r#"SELECT to_regclass('messaging.outbox') IS NOT NULL AS "present!""#
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
+    let present =
+        sqlx::query_scalar!(r#"SELECT to_regclass('messaging.outbox') IS NOT NULL AS "present!""#)
+            .fetch_one(&mut *transaction)
+            .await?;
     if !present {
         sqlx::raw_sql(AssertSqlSafe(OUTBOX_SQL)).execute(&mut *transaction).await?;
     }

@@ -8,8 +8,6 @@
 
 mod config;
 mod core;
-#[allow(missing_docs)]
-pub mod rt;
 mod init;
 mod metrics;
 mod service;

@@ -8,13 +8,11 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Command::Run(options) => {
-            let telemetry = outbox_relay::rt::telemetry::init("outbox-relay")?;
-            let ended = Service::build(&options).await?.run().await;
-            telemetry.shutdown();
-            ended
+            let _telemetry = runtime::telemetry::init("outbox-relay")?;
+            Service::build(&options).await?.run().await
         }
         Command::Topics(options) => {
-            let _telemetry = outbox_relay::rt::telemetry::init("outbox-relay")?;
+            let _telemetry = runtime::telemetry::init("outbox-relay")?;
             Ok(create_topics(&options).await?)
         }
         Command::Init(options) => {
@@ -22,7 +20,14 @@ async fn main() -> anyhow::Result<()> {
                 print!("{OUTBOX_SQL}");
             } else if let Some(database_url) = &options.database_url {
                 let created = init(database_url).await?;
-                println!("{}", if created { "messaging.outbox is created" } else { "messaging.outbox exists already" });
+                println!(
+                    "{}",
+                    if created {
+                        "messaging.outbox is created"
+                    } else {
+                        "messaging.outbox exists already"
+                    }
+                );
             }
             Ok(())
         }

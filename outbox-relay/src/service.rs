@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rt::admin::AdminServer;
-use crate::rt::metrics::Registry;
-use crate::rt::{Shutdown, Tasks};
+use runtime::addresses::Addresses;
+use runtime::admin::AdminServer;
+use runtime::metrics::Registry;
+use runtime::{Shutdown, Tasks};
 
 use crate::config::RunOptions;
 use crate::metrics::Metrics;
@@ -30,9 +31,9 @@ impl Service {
         let address = admin.local_addr();
         tracing::info!(admin.address = %address, sources = addresses.len(), "listening");
         if let Some(path) = &options.addresses_file {
-            crate::rt::addresses::write(path, None, Some(address))?;
+            runtime::addresses::write(path, &Addresses { grpc: None, admin: Some(address) })?;
         }
-        let mut registry = crate::rt::metrics::registry();
+        let mut registry = runtime::metrics::registry();
         let metrics = Metrics::register(&mut registry);
         let sources = addresses
             .into_iter()
@@ -56,11 +57,12 @@ impl Service {
 
     /// Publishes until `SIGTERM` or `SIGINT`.
     pub async fn run(self) -> anyhow::Result<()> {
-        let tasks = Tasks::new();
-        let health =
-            SourcesHealth { sources: self.sources.iter().map(|source| Arc::clone(&source.status)).collect() };
+        let mut tasks = Tasks::new();
+        let health = SourcesHealth {
+            sources: self.sources.iter().map(|source| Arc::clone(&source.status)).collect(),
+        };
         let shutdown: Shutdown = tasks.shutdown();
-        tasks.spawn("signals", crate::rt::shutdown::on_signal(shutdown.clone()));
+        tasks.spawn("signals", runtime::shutdown::on_signal(shutdown.clone()));
         tasks.spawn(
             "admin",
             self.admin.serve(Arc::new(self.registry), Arc::new(health), shutdown.clone()),

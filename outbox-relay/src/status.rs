@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use crate::rt::admin::{Health, HealthReport};
+use runtime::admin::{Health, HealthReport};
 use serde_json::{Value, json};
 
 use crate::core::ledger::Ledger;
@@ -34,7 +34,9 @@ pub(crate) enum Phase {
 struct State {
     phase: Phase,
     since: Instant,
+    /// When the database last answered.
     looked_at: Instant,
+    looking: bool,
     /// When Kafka last acknowledged something, or had nothing to acknowledge.
     acknowledged_at: Instant,
     in_flight: usize,
@@ -63,6 +65,7 @@ impl Status {
             phase: Phase::Starting,
             since: now,
             looked_at: now,
+            looking: false,
             acknowledged_at: now,
             in_flight: 0,
             kafka_error: None,
@@ -84,8 +87,19 @@ impl Status {
             self.metrics.leader.set(i64::from(phase == Phase::Leading));
             let now = Instant::now();
             (state.since, state.looked_at, state.acknowledged_at) = (now, now, now);
+            state.looking = false;
             state.phase = phase;
         }
+    }
+
+    /// The table is about to be looked at.
+    pub(crate) fn looking(&self) {
+        self.lock().looking = true;
+    }
+
+    /// The database has answered while there was nothing to look for.
+    pub(crate) fn alive(&self) {
+        self.lock().looked_at = Instant::now();
     }
 
     /// The table has been looked at; `last_value` is the sequence's where there was more than a page, else 0.
@@ -97,6 +111,7 @@ impl Status {
         self.metrics.open_gaps.set(i64::try_from(position.gaps().len()).unwrap_or(i64::MAX));
         let mut state = self.lock();
         state.looked_at = Instant::now();
+        state.looking = false;
         state.head = position.head();
         state.watermark = position.watermark();
         state.gaps = position.gaps().len();
@@ -161,19 +176,17 @@ fn reason(state: &State) -> Option<String> {
 }
 
 fn stall(state: &State) -> Option<String> {
+    let unread = state.looked_at.elapsed();
     let unacknowledged = state.acknowledged_at.elapsed();
+    if state.looking && unread > STALLED {
+        return Some(format!("the database has not answered for {} s", unread.as_secs()));
+    }
     if state.in_flight > 0 && unacknowledged > STALLED {
         let error = state.kafka_error.as_deref().unwrap_or("no error reported");
         return Some(format!(
             "kafka has acknowledged none of {} records for {} s ({error})",
             state.in_flight,
             unacknowledged.as_secs()
-        ));
-    }
-    if state.looked_at.elapsed() > STALLED && state.in_flight == 0 {
-        return Some(format!(
-            "the table has not been read for {} s",
-            state.looked_at.elapsed().as_secs()
         ));
     }
     if state.capped {

@@ -77,7 +77,8 @@ impl Gaps {
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         let mut both = Self::default();
         for run in other.iter() {
-            let from = self.runs.range(..=run.first).next_back().map_or(run.first, |(&start, _)| start);
+            let from =
+                self.runs.range(..=run.first).next_back().map_or(run.first, |(&start, _)| start);
             for (&start, &end) in self.runs.range(from..=run.last) {
                 let (first, last) = (start.max(run.first), end.min(run.last));
                 if first <= last {

@@ -11,17 +11,30 @@ use crate::core::ledger::Ledger;
 #[derive(Clone, Debug)]
 enum Step {
     /// A writer locks a key (unless another has it), draws a number and inserts a row.
-    Insert { writer: usize, key: u8 },
-    Commit { writer: usize },
-    RollBack { writer: usize },
-    Prepare { writer: usize },
+    Insert {
+        writer: usize,
+        key: u8,
+    },
+    Commit {
+        writer: usize,
+    },
+    RollBack {
+        writer: usize,
+    },
+    Prepare {
+        writer: usize,
+    },
     /// The relay looks its gaps up and, when none is left over, reads a page.
-    Look { limit: usize },
+    Look {
+        limit: usize,
+    },
     /// The relay reads who holds the table's lock …
     ReadHolders,
     /// … and then the sequence.
     ReadSequence,
-    Acknowledge { page: usize },
+    Acknowledge {
+        page: usize,
+    },
     /// The producer fails: on from what is acknowledged.
     Restart,
 }

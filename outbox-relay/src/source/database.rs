@@ -39,7 +39,10 @@ const SESSION: [(&str, &str); 8] = [
 pub(crate) enum DatabaseError {
     /// The database refused or the connection broke.
     #[error("the database cannot be used")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// There is no outbox, or an older one.
+    #[error("the outbox is not there as it should be: run `outbox-relay init` on this database")]
+    NoOutbox(#[source] sqlx::Error),
     /// It did not answer.
     #[error("the database has not answered within 8 s")]
     Timeout(#[from] tokio::time::error::Elapsed),
@@ -57,6 +60,17 @@ pub(crate) enum DatabaseError {
     /// `init` has not run, or its row was removed.
     #[error("messaging.outbox_epoch has no row: run `outbox-relay init` on this database")]
     NoEpoch,
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        // Undefined table, column or function; invalid schema.
+        let missing = ["42P01", "42703", "42883", "3F000"];
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+            Some(code) if missing.contains(&code.as_ref()) => Self::NoOutbox(error),
+            Some(_) | None => Self::Database(error),
+        }
+    }
 }
 
 /// One row of the outbox.
@@ -123,8 +137,7 @@ impl Database {
     /// Which table this is, and whether anything of it has ever been published.
     pub(crate) async fn identity(&mut self) -> Result<(Identity, bool), DatabaseError> {
         let row = sqlx::query_file!("sql/read_identity.sql").fetch_optional(&mut self.connection);
-        let row =
-            tokio::time::timeout(TIMEOUT, row).await??.ok_or(DatabaseError::NoEpoch)?;
+        let row = tokio::time::timeout(TIMEOUT, row).await??.ok_or(DatabaseError::NoEpoch)?;
         let identity = Identity {
             system: row.system.cast_unsigned(),
             timeline: row.timeline.cast_unsigned(),

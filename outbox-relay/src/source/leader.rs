@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rt::Shutdown;
+use runtime::Shutdown;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -27,7 +27,7 @@ const SHORTEST_DOZE: Duration = Duration::from_millis(1);
 /// The longest pause while a writer is in flight.
 const LONGEST_DOZE: Duration = Duration::from_millis(100);
 
-/// How often the lock's connection is tried while there is no room for more.
+/// How often the lock's connection is tried while nothing is read.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a clean stop waits for acknowledgements.
@@ -80,8 +80,10 @@ impl Leader<'_> {
                 let look = self.look().await?;
                 self.rest(look).await?;
             } else {
-                let _news = timeout(PING_EVERY, self.producer.news()).await;
-                self.database.last_value().await?;
+                let quiet = timeout(PING_EVERY, self.producer.news()).await.is_err();
+                if quiet {
+                    self.database.last_value().await?;
+                }
             }
         }
         self.farewell().await
@@ -99,6 +101,7 @@ impl Leader<'_> {
 
     /// Reads and sends what there is, at most a page, and looks after the gaps.
     async fn look(&mut self) -> Result<Look, LeadError> {
+        self.source.status.looking();
         let rows = if self.caution > 0 { 1 } else { self.source.limits.page_rows };
         let look = look(self.database, self.ledger, self.producer, self.source, rows).await?;
         let gaps = self.ledger.reading().gaps().len();
@@ -141,16 +144,23 @@ impl Leader<'_> {
     /// Waits for a notification, for `duration` or for the end, and takes what Kafka acknowledges meanwhile.
     async fn wait(&mut self, duration: Duration) -> Result<(), LeadError> {
         let deadline = Instant::now() + duration;
+        let mut ping_at = Instant::now() + PING_EVERY;
         loop {
-            let progress_due = self.progress_due().unwrap_or(deadline).min(deadline);
+            let due = self.progress_due().unwrap_or(deadline).min(deadline).min(ping_at);
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(()),
                 woken = self.wakeup.woken() => return Ok(woken?),
                 () = self.producer.news() => self.take_reports()?,
-                () = sleep_until(progress_due) => {
+                () = sleep_until(due) => {
                     self.save_progress()?;
-                    if Instant::now() >= deadline {
+                    let now = Instant::now();
+                    if now >= deadline {
                         return Ok(());
+                    }
+                    if now >= ping_at {
+                        self.database.last_value().await?;
+                        self.source.status.alive();
+                        ping_at = Instant::now() + PING_EVERY;
                     }
                 }
             }
@@ -222,7 +232,10 @@ impl Leader<'_> {
             Ok(done) => done,
             Err(_) => {
                 let records = self.ledger.records_in_flight();
-                tracing::warn!(records, "stopped before kafka acknowledged everything; it will be sent again");
+                tracing::warn!(
+                    records,
+                    "stopped before kafka acknowledged everything; it will be sent again"
+                );
                 Ok(())
             }
         }

@@ -14,7 +14,7 @@ mod wakeup;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rt::Shutdown;
+use runtime::Shutdown;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
@@ -114,12 +114,19 @@ impl Source {
             let Err(error) = self.serve(&shutdown).await else { return };
             let reason = chain(&error);
             tracing::error!(source = self.name, reason, "the source starts over");
-            self.status.enter(match error {
-                SourceError::Discontinuity(_) => Phase::Stopped(reason),
-                SourceError::Lead(_)
-                | SourceError::Progress(_)
-                | SourceError::Producer(_)
-                | SourceError::FirstProgress(_) => Phase::Retrying(reason),
+            let needs_help = matches!(
+                error,
+                SourceError::Discontinuity(_)
+                    | SourceError::Lead(LeadError::Database(
+                        DatabaseError::SequenceCache { .. }
+                            | DatabaseError::NoEpoch
+                            | DatabaseError::NoOutbox(_)
+                    ))
+            );
+            self.status.enter(if needs_help {
+                Phase::Stopped(reason)
+            } else {
+                Phase::Retrying(reason)
             });
             if began.elapsed() > LONGEST_PAUSE * 2 {
                 pause = SHORTEST_PAUSE;
@@ -148,6 +155,7 @@ impl Source {
 
     /// Leads: from the progress record on, with one producer after another.
     async fn lead(&self, mut database: Database, shutdown: &Shutdown) -> Result<(), SourceError> {
+        database.check_sequence().await?;
         let wakeup = Wakeup::listen(self.url.expose_secret()).await?;
         let (identity, published) = database.identity().await?;
         let recorded = self.read_progress().await?;
@@ -225,7 +233,8 @@ impl Source {
     async fn read_progress(&self) -> Result<Option<Progress>, SourceError> {
         let (brokers, topic, name) =
             (self.brokers.clone(), self.progress_topic.clone(), self.name.clone());
-        let read = tokio::task::spawn_blocking(move || progress_topic::read(&brokers, &topic, &name));
+        let read =
+            tokio::task::spawn_blocking(move || progress_topic::read(&brokers, &topic, &name));
         match read.await {
             Ok(progress) => Ok(progress?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -237,7 +246,9 @@ impl Source {
         let producer = Producer::new(&self.brokers, self.metrics.clone())?;
         let position = Position::default();
         let value = Progress { identity: identity.clone(), position: position.clone() }.encode();
-        producer.send_progress(&self.progress_topic, &self.name, &value).map_err(LeadError::from)?;
+        producer
+            .send_progress(&self.progress_topic, &self.name, &value)
+            .map_err(LeadError::from)?;
         let acknowledged = timeout(FIRST_PROGRESS_TIMEOUT, async {
             loop {
                 let reports = producer.reports();

@@ -102,11 +102,7 @@ impl Partitions {
 
     /// Creates the partition that begins at `first`: as a table, then attached. The CHECK spares ATTACH a scan and has no
     /// further use.
-    async fn create(
-        &self,
-        connection: &mut PgConnection,
-        first: i64,
-    ) -> Result<(), DatabaseError> {
+    async fn create(&self, connection: &mut PgConnection, first: i64) -> Result<(), DatabaseError> {
         let end = first.saturating_add(self.rows);
         let name = format!("outbox_p{:08}", first / self.rows);
         tracing::info!(partition = name, first, end, "creating a partition ahead");

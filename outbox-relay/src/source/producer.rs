@@ -242,4 +242,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// How long fetching metadata may take.
-pub(crate) const METADATA_TIMEOUT: Timeout = Timeout::After(Duration::from_secs(5));
+pub(crate) const METADATA_TIMEOUT: Timeout = Timeout::After(Duration::from_secs(3));

@@ -1,7 +1,7 @@
 //! An outbox row as the Kafka record it becomes: CloudEvents 1.0 in Kafka's binary mode.
 
 use rdkafka::message::{Header, OwnedHeaders};
-use crate::rt::trace::TraceContext;
+use runtime::trace::TraceContext;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
@@ -69,7 +69,9 @@ impl<'a> Record<'a> {
         sometimes
             .into_iter()
             .filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
-            .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+            .fold(headers, |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            })
     }
 }
 
@@ -88,8 +90,7 @@ pub(crate) fn bytes(row: &OutboxRow) -> usize {
         &row.subject,
         &row.contenttype,
     ];
-    let optional =
-        [&row.correlationid, &row.causationid, &row.traceparent, &row.tracestate];
+    let optional = [&row.correlationid, &row.causationid, &row.traceparent, &row.tracestate];
     row.payload.len()
         + texts.iter().map(|text| text.len()).sum::<usize>()
         + optional.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()

@@ -1,15 +1,13 @@
 //! The send span: one per record when traces are exported, nothing at all otherwise.
 
-use crate::rt::trace::{TraceContext, set_parent};
+use runtime::trace::{TraceContext, set_parent};
 
 use crate::source::database::OutboxRow;
 
 /// The trace context that the record of `row` carries: the row's own, or that of a `send` span below it.
 pub(crate) fn context(row: &OutboxRow, tracing: bool) -> TraceContext {
-    let written = TraceContext {
-        traceparent: row.traceparent.clone(),
-        tracestate: row.tracestate.clone(),
-    };
+    let written =
+        TraceContext { traceparent: row.traceparent.clone(), tracestate: row.tracestate.clone() };
     if !tracing {
         return written;
     }
@@ -25,5 +23,5 @@ pub(crate) fn context(row: &OutboxRow, tracing: bool) -> TraceContext {
         messaging.kafka.message.key = row.aggregateid,
     );
     set_parent(&span, &written);
-    span.in_scope(TraceContext::current)
+    TraceContext::of(&span)
 }

@@ -1,0 +1,39 @@
+//! `init`, and the README's quick start.
+
+use std::process::Command;
+
+use lab::stack::Stack;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::world::BINARY;
+
+#[test]
+fn init_prints_the_very_migration_file() {
+    let printed = Command::new(BINARY).args(["init", "--print"]).output().unwrap();
+    assert!(printed.status.success());
+    let file =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/messaging/0001_create_outbox.sql");
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), std::fs::read_to_string(file).unwrap());
+}
+
+#[tokio::test]
+async fn init_run_twice_leaves_an_outbox_that_a_plain_insert_can_use() {
+    let stack = Stack::shared().await.unwrap();
+    let name = format!("init_{}", Uuid::now_v7().simple());
+    let url = stack.create_database(&name).await.unwrap();
+    for said in ["is created", "exists already"] {
+        let output = Command::new(BINARY).args(["init", "--database-url", &url]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains(said));
+    }
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let readme = include_str!("../../README.md");
+    let insert = readme.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    sqlx::raw_sql(insert).execute(&mut connection).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM messaging.outbox")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(rows, 1);
+}

@@ -1,0 +1,137 @@
+//! Memory stays under a cap, whatever the backlog and the size of its rows.
+
+use std::fs;
+
+use crate::world::{Relay, World, execute};
+
+/// A debug build with its symbols, three connections and librdkafka.
+const CAP_KB: u64 = 96 * 1024;
+
+fn peak_kb(relay: &Relay) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", relay.process.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn memory_stays_bounded_on_a_backlog_of_many_rows() {
+    const ROWS: usize = 200_000;
+    let world = World::new().await;
+    let mut connection = world.connect().await;
+    execute(
+        &mut connection,
+        format!(
+            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', (number % 1000)::text, 'T', 's', number::text,
+                convert_to(repeat('x', 200), 'UTF8')
+            FROM generate_series(1, {ROWS}) AS number",
+            world.topic
+        ),
+    )
+    .await;
+    let relay = world.leader(&[]).await;
+    relay.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
+    let peak = peak_kb(&relay);
+    println!("peak resident memory on {ROWS} rows: {peak} kB");
+    assert!(peak < CAP_KB, "{peak} kB");
+    relay.stop().await;
+    assert_eq!(world.received(ROWS).await.len(), ROWS);
+}
+
+#[tokio::test]
+async fn memory_stays_bounded_on_a_backlog_of_large_rows() {
+    const ROWS: usize = 400;
+    let world = World::new().await;
+    let mut connection = world.connect().await;
+    execute(
+        &mut connection,
+        format!(
+            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', number::text, 'T', 's', number::text,
+                convert_to(repeat(md5(number::text), 25000), 'UTF8')
+            FROM generate_series(1, {ROWS}) AS number",
+            world.topic
+        ),
+    )
+    .await;
+    let relay = world.leader(&[]).await;
+    relay.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
+    let peak = peak_kb(&relay);
+    println!("peak resident memory on {ROWS} rows of 800 kB: {peak} kB");
+    assert!(peak < CAP_KB, "{peak} kB");
+    relay.stop().await;
+    assert_eq!(world.received(ROWS).await.len(), ROWS);
+}
+
+#[tokio::test]
+async fn a_transaction_of_many_rows_that_commits_late_is_sent_whole_and_in_order() {
+    let world = World::new().await;
+    let (mut big, mut small) = (world.connect().await, world.connect().await);
+    let relay = world.leader(&["--page-rows", "100"]).await;
+    execute(
+        &mut big,
+        format!(
+            "BEGIN;
+            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', 'big', 'T', 's', number::text, '' FROM generate_series(1, 5000) AS number",
+            world.topic
+        ),
+    )
+    .await;
+    world.insert(&mut small, "small", "at once").await;
+    assert_eq!(world.subjects(1).await, ["at once"]);
+    execute(&mut big, "COMMIT").await;
+    let received = world.received(5001).await;
+    assert_eq!(received.len(), 5001);
+    let numbers: Vec<u32> = received
+        .iter()
+        .filter(|record| record.key == "big")
+        .map(|record| record.header("ce_subject").parse().unwrap())
+        .collect();
+    assert!(numbers.is_sorted());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn at_the_cap_of_open_gaps_the_source_stops_reading_ahead_and_names_who_holds_them() {
+    let world = World::new().await;
+    let (mut holder, mut other) = (world.connect().await, world.connect().await);
+    let relay = world.leader(&["--gap-runs", "3"]).await;
+    execute(&mut holder, "BEGIN").await;
+    let pid: i32 =
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut holder).await.unwrap();
+    for _ in 0..3 {
+        world.insert(&mut holder, "a", "held").await;
+        world.insert(&mut other, "b", "free").await;
+    }
+    let (ready, source) = relay.until("main", |source| source["ready"] == false).await;
+    assert!(!ready);
+    let reason = source["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!("pid {pid}")), "{reason}");
+    execute(&mut holder, "COMMIT").await;
+    relay.until("main", |source| source["ready"] == true && source["watermark"] == 6).await;
+    assert_eq!(world.received(6).await.len(), 6);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_idles_does_not_keep_the_gaps_of_others_open() {
+    let world = World::new().await;
+    let (mut idle, mut other) = (world.connect().await, world.connect().await);
+    let relay = world.leader(&[]).await;
+    execute(&mut idle, "BEGIN").await;
+    world.insert(&mut idle, "a", "held").await;
+    relay.until("main", |source| source["head"] == 0).await;
+    for number in 0..20 {
+        execute(&mut other, "BEGIN").await;
+        world.insert(&mut other, "b", "undone").await;
+        execute(&mut other, "ROLLBACK").await;
+        world.insert(&mut other, "b", &number.to_string()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    relay.until("main", |source| source["head"] == 41 && source["open_gaps"] == 1).await;
+    execute(&mut idle, "COMMIT").await;
+    relay.until("main", |source| source["watermark"] == 41).await;
+    assert_eq!(world.received(21).await.len(), 21);
+    relay.stop().await;
+}

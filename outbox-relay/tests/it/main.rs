@@ -1,0 +1,14 @@
+//! The relay as a process, over a real PostgreSQL and a real Kafka.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod discontinuity;
+mod feed;
+mod init;
+mod leadership;
+mod limits;
+mod partitions;
+mod refusal;
+mod topic;
+mod wakeup;
+mod world;

@@ -1,0 +1,98 @@
+//! Kafka as a consumer sees it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::world::PATIENCE;
+
+/// How long nothing more may come until all is said to have come.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// A record as it stands on a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) partition: i32,
+    pub(crate) key: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Creates a topic.
+pub(crate) async fn create(brokers: &str, topic: &str, partitions: i32) {
+    create_with(brokers, NewTopic::new(topic, partitions, TopicReplication::Fixed(1))).await;
+}
+
+pub(crate) async fn create_with(brokers: &str, topic: NewTopic<'_>) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let created = admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap();
+    assert!(created.iter().all(Result::is_ok), "{created:?}");
+}
+
+/// All records of the topic, once `count` have come and nothing more does for a while. Records of one key come in their order.
+pub(crate) async fn receive(brokers: &str, topic: &str, count: usize) -> Vec<Received> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    tokio::task::spawn_blocking(move || receive_blocking(&brokers, &topic, count)).await.unwrap()
+}
+
+fn receive_blocking(brokers: &str, topic: &str, count: usize) -> Vec<Received> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "test")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let mut assignment = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&assignment).unwrap();
+    let (mut received, began, mut heard_at) = (Vec::new(), Instant::now(), Instant::now());
+    loop {
+        match consumer.poll(Duration::from_millis(50)) {
+            Some(message) => {
+                received.push(record(&message.unwrap()));
+                heard_at = Instant::now();
+            }
+            None if received.len() >= count && heard_at.elapsed() > QUIET => return received,
+            None if began.elapsed() > PATIENCE => {
+                panic!("{} of {count} records have come to {topic}", received.len())
+            }
+            None => {}
+        }
+    }
+}
+
+fn record(message: &impl Message) -> Received {
+    let headers = message.headers().map_or_else(BTreeMap::new, |headers| {
+        headers
+            .iter()
+            .map(|header| {
+                let value = String::from_utf8(header.value.unwrap_or_default().to_vec()).unwrap();
+                (header.key.to_owned(), value)
+            })
+            .collect()
+    });
+    Received {
+        partition: message.partition(),
+        key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        timestamp_ms: message.timestamp().to_millis().unwrap(),
+        headers,
+    }
+}

@@ -1,0 +1,90 @@
+//! The handshake: no row waits for the fallback poll.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Connection;
+
+use crate::world::World;
+
+/// So long that a test which had to wait for it would fail.
+const NEVER: [&str; 2] = ["--fallback-poll-ms", "3600000"];
+
+#[tokio::test]
+async fn no_wake_up_is_lost_however_inserts_and_sleep_meet() {
+    const WRITERS: u64 = 4;
+    const ROWS: u64 = 250;
+    let world = World::new().await;
+    let relay = world.leader(&NEVER).await;
+    let writers = (0..WRITERS).map(async |writer| {
+        let mut connection = world.connect().await;
+        for row in 0..ROWS {
+            world.insert(&mut connection, &writer.to_string(), &format!("{row}")).await;
+            // From none to about what the relay needs to fall asleep.
+            let pause = (row * 7919 + writer * 104_729) % 3000;
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
+    });
+    futures::future::join_all(writers).await;
+    let count = usize::try_from(WRITERS * ROWS).unwrap();
+    assert_eq!(world.received(count).await.len(), count);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_writer_that_was_open_while_the_relay_fell_asleep_wakes_it() {
+    let world = World::new().await;
+    let relay = world.leader(&NEVER).await;
+    let (mut slow, mut quick) = (world.connect().await, world.connect().await);
+    for round in 0..5 {
+        let mut open = slow.begin().await.unwrap();
+        world.insert(&mut open, "slow", &round.to_string()).await;
+        world.insert(&mut quick, "quick", &round.to_string()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        open.commit().await.unwrap();
+        let head = 2 * (round + 1);
+        relay.until("main", |source| source["watermark"] == head).await;
+    }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_reaches_kafka_within_milliseconds_of_its_commit() {
+    let world = World::new().await;
+    let relay = world.leader(&NEVER).await;
+    let mut connection = world.connect().await;
+    world.insert(&mut connection, "a", "warm up").await;
+    world.received(1).await;
+    for number in 0..50 {
+        world.insert(&mut connection, "a", &number.to_string()).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.received(51).await;
+    let sum = relay.metric("store_outbox_acknowledged_delay_seconds_sum").unwrap();
+    println!("mean delay of 51 rows: {:.1} ms", sum / 51.0 * 1000.0);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_relay_sleeps() {
+    let world = World::new().await;
+    let relay = world.leader(&NEVER).await;
+    let before = statements(&world).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let after = statements(&world).await;
+    assert!(after - before < 20, "{} transactions in two seconds of sleep", after - before);
+    relay.stop().await;
+}
+
+/// Transactions of the test's database so far, those of this question included.
+async fn statements(world: &World) -> i64 {
+    let mut connection = world.connect().await;
+    sqlx::query_scalar(
+        "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap()
+}
