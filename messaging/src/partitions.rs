@@ -93,14 +93,14 @@ pub async fn ensure_at(connection: &mut PgConnection, now: OffsetDateTime) -> sq
         let mut start = series.start_of(now.date() - series.behind);
         while start <= now.date() + series.ahead {
             if !standing.contains(&start) {
-                retried(connection, async |c| attach(c, series, start).await).await?;
+                retried(connection, Change::Attach, series, start).await?;
                 info!(partition = series.name_of(start), "partition attached");
             }
             start += series.width;
         }
         for start in standing {
             if start + series.width + series.keep <= now.date() {
-                retried(connection, async |c| drop_partition(c, series, start).await).await?;
+                retried(connection, Change::Drop, series, start).await?;
                 info!(partition = series.name_of(start), "partition dropped");
             }
         }
@@ -155,18 +155,41 @@ async fn standing(connection: &mut PgConnection, series: Series) -> sqlx::Result
     Ok(names.into_iter().filter_map(start).collect())
 }
 
-/// Runs `change` again while it loses the race for a lock.
+/// Makes `change`, again while it loses the race for a lock.
 async fn retried(
     connection: &mut PgConnection,
-    change: impl AsyncFn(&mut PgConnection) -> sqlx::Result<()>,
+    change: Change,
+    series: Series,
+    start: Date,
 ) -> sqlx::Result<()> {
     for _ in 1..TRIES {
-        match change(connection).await {
+        match change.make(connection, series, start).await {
             Err(error) if is_busy(&error) => tokio::time::sleep(PAUSE).await,
             result => return result,
         }
     }
-    change(connection).await
+    change.make(connection, series, start).await
+}
+
+/// What is done with a partition.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Attach,
+    Drop,
+}
+
+impl Change {
+    async fn make(
+        self,
+        connection: &mut PgConnection,
+        series: Series,
+        start: Date,
+    ) -> sqlx::Result<()> {
+        match self {
+            Self::Attach => attach(connection, series, start).await,
+            Self::Drop => drop_partition(connection, series, start).await,
+        }
+    }
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
