@@ -4,14 +4,9 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
-use runtime::metrics::Registry;
+use runtime::metrics::{LATENCY_SECONDS, Registry};
 
 use crate::domain::{PaymentState, ProviderCall};
 
@@ -59,7 +54,7 @@ impl Default for PaymentsMetrics {
     fn default() -> Self {
         Self {
             calls: Family::default(),
-            call_duration: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            call_duration: Histogram::new(LATENCY_SECONDS),
             settled: Family::default(),
             owed: Gauge::default(),
             owed_age_seconds: Gauge::default(),
@@ -72,7 +67,11 @@ impl PaymentsMetrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register(CALLS, "Calls to the payment provider, by outcome", metrics.calls.clone());
+        registry.register(
+            CALLS,
+            "Calls to the payment provider, by outcome",
+            metrics.calls.clone(),
+        );
         registry.register(
             CALL_DURATION,
             "How long calls to the payment provider took",

@@ -11,19 +11,28 @@
 
 mod settle;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use messaging::Context;
+use proto::PaymentId;
 use runtime::Shutdown;
 use sqlx::PgPool;
 use tokio::{sync::Notify, time::MissedTickBehavior};
-use tracing::warn;
-use uuid::Uuid;
+use tracing::{debug, warn};
 
 pub use settle::{SettleError, settle};
 
-use crate::{domain::Payment, metrics::PaymentsMetrics, provider::Provider, store::payments};
+use crate::{
+    domain::{Payment, PaymentState},
+    metrics::PaymentsMetrics,
+    provider::Provider,
+    store::payments,
+};
 
 /// How the worker calls the provider.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,7 +53,7 @@ pub struct WorkerOptions {
 }
 
 /// Rows read at one time.
-const PAGE: i64 = 64;
+const PAGE: usize = 64;
 
 /// The worker of one process.
 pub struct Worker<P> {
@@ -56,7 +65,7 @@ pub struct Worker<P> {
 }
 
 /// What is in work: the payment's id when it is done, and whether to look at once what is owed for it now.
-type Work<'a> = FuturesUnordered<BoxFuture<'a, (Uuid, bool)>>;
+type Work<'a> = FuturesUnordered<BoxFuture<'a, (PaymentId, bool)>>;
 
 impl<P: Provider> Worker<P> {
     /// Makes a worker that is woken through `wake`.
@@ -94,25 +103,25 @@ impl<P: Provider> Worker<P> {
             }
             tokio::select! {
                 () = shutdown.requested() => break,
-                Some((payment_id, again)) = work.next() => {
-                    queue.taken.retain(|id| *id != payment_id);
-                    look |= again;
-                }
+                Some((payment_id, again)) = work.next() => look |= queue.done(payment_id) || again,
                 () = self.wake.notified(), if !look => look = true,
-                _ = rescan.tick() => look = true,
+                _ = rescan.tick() => {
+                    self.measure().await;
+                    look = true;
+                }
             }
         }
         while work.next().await.is_some() {}
         Ok(())
     }
 
-    /// Reads what is owed now, but for what is taken already; whether there may be more.
+    /// Reads what is owed now; whether there may be more.
     async fn fill(&self, queue: &mut Queue) -> bool {
-        match payments::owed(&self.pool, &queue.taken, PAGE).await {
+        let limit = PAGE + queue.taken.len();
+        match payments::owed(&self.pool, i64::try_from(limit).unwrap_or(i64::MAX)).await {
             Ok(rows) => {
-                let full = i64::try_from(rows.len()) == Ok(PAGE);
-                queue.taken.extend(rows.iter().map(|(payment, _)| payment.payment_id.0));
-                queue.waiting.extend(rows);
+                let full = rows.len() == limit;
+                rows.into_iter().for_each(|(payment, cause)| queue.add(payment, cause));
                 full
             }
             Err(error) => {
@@ -122,20 +131,27 @@ impl<P: Provider> Worker<P> {
         }
     }
 
+    async fn measure(&self) {
+        match payments::owed_totals(&self.pool).await {
+            Ok((count, oldest_age_seconds)) => self.metrics.owed(count, oldest_age_seconds),
+            Err(error) => debug!(error = %error, "what is owed to the provider cannot be counted"),
+        }
+    }
+
     /// Settles one payment, or puts it off.
-    async fn settle(&self, payment: Payment, cause: Context) -> (Uuid, bool) {
+    async fn settle(&self, payment: Payment, cause: Context) -> (PaymentId, bool) {
         let timeout = Duration::from_millis(self.options.provider_timeout_ms);
         let payment_id = payment.payment_id;
         let settled =
             settle(&self.pool, &self.provider, timeout, &self.metrics, &payment, &cause).await;
         match settled {
-            Ok(payment) => (payment_id.0, payment.owed_call().is_some()),
+            Ok(payment) => (payment_id, payment.owed_call().is_some()),
             Err(error) => {
                 error.log(payment_id);
                 if let Err(error) = payments::postpone(&self.pool, payment_id).await {
                     warn!(payment.id = %payment_id, error = %error, "the next call cannot be put off");
                 }
-                (payment_id.0, false)
+                (payment_id, false)
             }
         }
     }
@@ -145,6 +161,26 @@ impl<P: Provider> Worker<P> {
 struct Queue {
     /// Read and not begun, with what their announcements inherit.
     waiting: VecDeque<(Payment, Context)>,
-    /// Read and not done.
-    taken: Vec<Uuid>,
+    /// Read and not done: in which state, and whether it was read in another one since.
+    taken: HashMap<PaymentId, (PaymentState, bool)>,
+}
+
+impl Queue {
+    fn add(&mut self, payment: Payment, cause: Context) {
+        match self.taken.entry(payment.payment_id) {
+            Entry::Vacant(entry) => {
+                entry.insert((payment.state, false));
+                self.waiting.push_back((payment, cause));
+            }
+            Entry::Occupied(mut entry) => {
+                let (state, changed) = entry.get_mut();
+                *changed |= *state != payment.state;
+            }
+        }
+    }
+
+    /// Whether something else has come to be owed for this payment meanwhile.
+    fn done(&mut self, payment_id: PaymentId) -> bool {
+        self.taken.remove(&payment_id).is_some_and(|(_, changed)| changed)
+    }
 }

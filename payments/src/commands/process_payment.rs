@@ -19,7 +19,7 @@ use proto::{
     PaymentId,
     store::payments::v1::{ProcessPaymentRequest, ProcessPaymentResponse},
 };
-use runtime::grpc::deadline;
+use runtime::postgres::set_statement_timeout;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tracing::info;
@@ -78,7 +78,7 @@ pub async fn process_payment(
     let request =
         ProcessPaymentRequest { payment_id: payment_id.to_string(), request_id: String::new() };
     let mut transaction = pool.begin().await?;
-    deadline::set_statement_timeout(&mut transaction).await?;
+    set_statement_timeout(&mut transaction).await?;
     let ticket = match requests::claim(&mut transaction, RPC, request_id, &request).await? {
         Claim::New(ticket) => ticket,
         Claim::Answered(answer) => return Ok(answer),

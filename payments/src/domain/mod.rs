@@ -1,8 +1,5 @@
-//! The rules of payments, without any I/O: the [payment] and its states, what happens to it on each [input](transition),
-//! and what is [announced](announcement) of it.
+//! The rules of payments, without any I/O: the [payment] and its states, and what each input [does](transition) to it.
 
-pub mod announcement;
-pub mod message;
 pub mod payment;
 pub mod transition;
 

@@ -7,7 +7,8 @@
 
 use proto::store::payments::events::v1::PaymentEvent;
 
-use super::{Payment, PaymentState, announcement};
+use super::{Payment, PaymentState};
+use crate::announcements;
 
 /// What happens to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +113,7 @@ impl Payment {
             // The worker may be asking the provider just now: it is left to void whatever comes of that.
             PaymentState::Requested => self.moved(PaymentState::CancelRequested, false),
             PaymentState::Pending => {
-                self.announced(PaymentState::Cancelled, false, announcement::payment_cancelled)
+                self.announced(PaymentState::Cancelled, false, announcements::payment_cancelled)
             }
             PaymentState::CancelRequested | PaymentState::Cancelled => Outcome::AlreadyDone(self),
             PaymentState::Paid | PaymentState::Refused => Outcome::TooLate(self),
@@ -122,7 +123,7 @@ impl Payment {
     fn process(self) -> Option<Outcome> {
         match self.state {
             PaymentState::Pending => {
-                Some(self.announced(PaymentState::Paid, false, announcement::payment_processed))
+                Some(self.announced(PaymentState::Paid, false, announcements::payment_processed))
             }
             PaymentState::Paid => Some(Outcome::AlreadyDone(self)),
             PaymentState::Requested
@@ -136,7 +137,7 @@ impl Payment {
         match self.state {
             PaymentState::Requested => {
                 let payment = Self { payment_link: Some(payment_link), ..self };
-                Some(payment.announced(PaymentState::Pending, true, announcement::payment_created))
+                Some(payment.announced(PaymentState::Pending, true, announcements::payment_created))
             }
             PaymentState::Pending | PaymentState::Paid => Some(Outcome::AlreadyDone(self)),
             // Void is owed, or was called after this answer was given.
@@ -149,7 +150,7 @@ impl Payment {
         match self.state {
             PaymentState::Requested => {
                 Some(self.announced(PaymentState::Refused, true, |payment| {
-                    announcement::payment_creation_failed(payment, reason)
+                    announcements::payment_creation_failed(payment, reason)
                 }))
             }
             PaymentState::Refused => Some(Outcome::AlreadyDone(self)),
@@ -172,9 +173,11 @@ impl Payment {
 
     fn voided(self) -> Option<Outcome> {
         match self.state {
-            PaymentState::CancelRequested => {
-                Some(self.announced(PaymentState::Cancelled, true, announcement::payment_cancelled))
-            }
+            PaymentState::CancelRequested => Some(self.announced(
+                PaymentState::Cancelled,
+                true,
+                announcements::payment_cancelled,
+            )),
             PaymentState::Cancelled => Some(self.agreed()),
             PaymentState::Requested
             | PaymentState::Pending

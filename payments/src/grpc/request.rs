@@ -22,8 +22,7 @@ pub(super) fn process_payment(
     let mut violations = Violations::default();
     let payment_id = violations.check("payment_id", fields.payment_id.parse());
     let request_id = violations.request_id(request.metadata(), &fields.request_id);
-    violations
-        .finish(|| Some(ProcessPayment { payment_id: payment_id?, request_id: request_id? }))
+    violations.finish(|| Some(ProcessPayment { payment_id: payment_id?, request_id: request_id? }))
 }
 
 pub(super) fn get_payment(request: &GetPaymentRequest) -> Result<PaymentKey, InvalidRequest> {
@@ -52,8 +51,7 @@ pub(super) fn list_payments(
         text => violations.check("user_id", text.parse()).map(Some),
     };
     let state = state(&mut violations, request.state);
-    let filter =
-        ListPaymentsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    let filter = ListPaymentsRequest { page_size: 0, page_token: String::new(), ..request.clone() };
     let page = Page::parse(&mut violations, request.page_size, &request.page_token, &filter);
     violations.finish(|| Some((PaymentFilter { user_id: user_id?, state: state? }, page?)))
 }

@@ -44,7 +44,11 @@ impl Handler for PaymentsHandler {
         TOPICS
     }
 
-    async fn handle(&self, connection: &mut PgConnection, record: &Record) -> Result<(), HandleError> {
+    async fn handle(
+        &self,
+        connection: &mut PgConnection,
+        record: &Record,
+    ) -> Result<(), HandleError> {
         match record.topic.as_str() {
             OrderEvent::TOPIC => order_event(connection, record).await,
             StockEvent::TOPIC => stock_event(connection, record).await,

@@ -7,7 +7,8 @@ use tracing::{debug, info};
 
 use super::{amount, wrong};
 use crate::{
-    domain::{Outcome, Payment, PaymentInput, announcement},
+    announcements,
+    domain::{Outcome, Payment, PaymentInput},
     store::payments,
 };
 
@@ -20,7 +21,7 @@ pub(super) async fn handle(
     let user_id = event.user_id.parse().map_err(|error| wrong("user_id", error))?;
     let payment = Payment::cancelled(order_id, user_id, amount("total", event.total)?);
     if payments::insert(connection, &payment, context).await? {
-        let announcement = announcement::payment_cancelled(&payment);
+        let announcement = announcements::payment_cancelled(&payment);
         outbox::append(connection, context, &announcement).await?;
         info!(order.id = %order_id, payment.id = %payment.payment_id, "payment cancelled unseen");
         return Ok(());

@@ -18,7 +18,11 @@ pub struct PaymentFilter {
 }
 
 /// Writes a new payment; `false` if the order has one. Waits for another transaction that is just writing one.
-pub async fn insert(connection: &mut PgConnection, payment: &Payment, cause: &Context) -> sqlx::Result<bool> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    cause: &Context,
+) -> sqlx::Result<bool> {
     let (state, cancel_requested) = state_columns(payment.state);
     let inserted = sqlx::query!(
         "INSERT INTO payments.payments (
@@ -46,7 +50,10 @@ pub async fn insert(connection: &mut PgConnection, payment: &Payment, cause: &Co
 }
 
 /// Locks the payment of an order, which must have one.
-pub async fn lock_by_order(connection: &mut PgConnection, order_id: OrderId) -> sqlx::Result<(Payment, Context)> {
+pub async fn lock_by_order(
+    connection: &mut PgConnection,
+    order_id: OrderId,
+) -> sqlx::Result<(Payment, Context)> {
     sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, user_id, amount_minor, currency, state, cancel_requested, payment_link, settled_at,
@@ -60,7 +67,10 @@ pub async fn lock_by_order(connection: &mut PgConnection, order_id: OrderId) -> 
 }
 
 /// Locks a payment.
-pub async fn lock(connection: &mut PgConnection, payment_id: PaymentId) -> sqlx::Result<Option<(Payment, Context)>> {
+pub async fn lock(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+) -> sqlx::Result<Option<(Payment, Context)>> {
     sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, user_id, amount_minor, currency, state, cancel_requested, payment_link, settled_at,
@@ -97,7 +107,11 @@ pub async fn update(connection: &mut PgConnection, payment: Payment) -> sqlx::Re
 }
 
 /// Remembers what the worker's next announcement of a locked payment inherits.
-pub async fn set_cause(connection: &mut PgConnection, payment_id: PaymentId, cause: &Context) -> sqlx::Result<()> {
+pub async fn set_cause(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    cause: &Context,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE payments.payments
          SET correlation_id = $2, causation_id = $3, traceparent = $4, tracestate = $5
@@ -113,10 +127,9 @@ pub async fn set_cause(connection: &mut PgConnection, payment_id: PaymentId, cau
     Ok(())
 }
 
-/// Up to `limit` payments for which the provider is to be called now, the longest waiting first, without those in `but`.
+/// Up to `limit` payments for which the provider is to be called now, those waiting longest first.
 pub async fn owed(
     executor: impl PgExecutor<'_>,
-    but: &[Uuid],
     limit: i64,
 ) -> sqlx::Result<Vec<(Payment, Context)>> {
     sqlx::query_as!(
@@ -124,9 +137,8 @@ pub async fn owed(
         "SELECT payment_id, order_id, user_id, amount_minor, currency, state, cancel_requested, payment_link, settled_at,
              correlation_id, causation_id, traceparent, tracestate, created_at, updated_at
          FROM payments.payments
-         WHERE settled_at IS NULL AND retry_at <= now() AND payment_id <> ALL ($1)
-         ORDER BY retry_at LIMIT $2",
-        but,
+         WHERE settled_at IS NULL AND retry_at <= now()
+         ORDER BY retry_at LIMIT $1",
         limit,
     )
     .fetch_all(executor)
@@ -134,6 +146,18 @@ pub async fn owed(
     .into_iter()
     .map(PaymentRow::read)
     .collect()
+}
+
+/// For how many payments the provider is to be called, and for how many seconds the oldest has waited.
+pub async fn owed_totals(executor: impl PgExecutor<'_>) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "count!",
+                  coalesce(extract(epoch FROM now() - min(updated_at)), 0)::bigint AS "oldest_age_seconds!"
+           FROM payments.payments WHERE settled_at IS NULL"#
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok((row.count, row.oldest_age_seconds))
 }
 
 /// Counts a failed call and puts the next one off: 250 ms, doubled with each failure, at most 30 s.
@@ -151,7 +175,10 @@ pub async fn postpone(executor: impl PgExecutor<'_>, payment_id: PaymentId) -> s
 }
 
 /// Reads a payment.
-pub async fn get(executor: impl PgExecutor<'_>, payment_id: PaymentId) -> sqlx::Result<Option<Payment>> {
+pub async fn get(
+    executor: impl PgExecutor<'_>,
+    payment_id: PaymentId,
+) -> sqlx::Result<Option<Payment>> {
     let row = sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, user_id, amount_minor, currency, state, cancel_requested, payment_link, settled_at,
@@ -165,7 +192,10 @@ pub async fn get(executor: impl PgExecutor<'_>, payment_id: PaymentId) -> sqlx::
 }
 
 /// Reads the payment of an order.
-pub async fn get_by_order(executor: impl PgExecutor<'_>, order_id: OrderId) -> sqlx::Result<Option<Payment>> {
+pub async fn get_by_order(
+    executor: impl PgExecutor<'_>,
+    order_id: OrderId,
+) -> sqlx::Result<Option<Payment>> {
     let row = sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, user_id, amount_minor, currency, state, cancel_requested, payment_link, settled_at,

@@ -4,7 +4,7 @@ use proto::store::payments::events::v1::{
     PaymentCancelled, PaymentCreated, PaymentCreationFailed, PaymentEvent, PaymentProcessed,
 };
 
-use super::Payment;
+use crate::domain::Payment;
 
 pub(crate) fn payment_created(payment: &Payment) -> PaymentEvent {
     PaymentCreated {

@@ -3,7 +3,7 @@
 use proto::store::payments::v1::{self, payment::State};
 use time::OffsetDateTime;
 
-use super::{Payment, PaymentState};
+use crate::domain::{Payment, PaymentState};
 
 impl From<PaymentState> for State {
     fn from(state: PaymentState) -> Self {
