@@ -1,12 +1,7 @@
-//! Sees sagas complete: reads the orders' topic from its end and notes when each SagaCompleted arrived.
+//! Sees sagas complete: notes when each SagaCompleted arrives from Kafka.
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -15,98 +10,34 @@ use proto::{
     Event,
     store::orders::events::v1::{OrderEvent, order_event::Event as Inner},
 };
-use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-};
+use tokio::time::timeout;
 
-use super::load::{BenchError, Placed};
+use super::load::BenchError;
+use crate::tap::{From, Tap};
 
-const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When each saga completed, by order id. Observes until it is dropped.
-#[derive(Debug)]
-pub(super) struct Completions {
-    seen: Arc<Mutex<HashMap<String, Instant>>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Listens for completed sagas.
+pub(super) struct Completions(Tap);
 
 impl Completions {
-    /// Starts to observe what is completed from now on.
-    pub(super) fn observe(brokers: &str) -> Result<Self, BenchError> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("group.id", "lab-bench")
-            .set("enable.auto.commit", "false")
-            .set("fetch.wait.max.ms", "10")
-            .create()?;
-        assign_to_ends(&consumer)?;
-        let seen = Arc::default();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (thread_seen, thread_stop) = (Arc::clone(&seen), Arc::clone(&stop));
-        let thread = thread::spawn(move || observe(&consumer, &thread_seen, &thread_stop));
-        Ok(Self { seen, stop, thread: Some(thread) })
+    /// Listens from now on.
+    pub(super) async fn open(brokers: &str) -> Result<Self, BenchError> {
+        Ok(Self(Tap::open(brokers, &[OrderEvent::TOPIC], From::Now).await?))
     }
 
-    /// Waits until each of `orders` has completed, and tells when.
-    pub(super) async fn wait_for(
-        &self,
-        orders: &[Placed],
-        timeout: Duration,
-    ) -> Result<HashMap<String, Instant>, BenchError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let missing = {
-                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let found: HashMap<_, _> = orders
-                    .iter()
-                    .filter_map(|order| seen.get_key_value(&order.order_id))
-                    .map(|(id, at)| (id.clone(), *at))
-                    .collect();
-                if found.len() == orders.len() {
-                    return Ok(found);
-                }
-                orders.len() - found.len()
-            };
-            if Instant::now() > deadline {
-                return Err(BenchError::NotCompleted { missing });
+    /// Waits until `count` sagas have completed; tells when each did, by order id. Gives up if none does for a minute.
+    pub(super) async fn next(&self, count: usize) -> Result<HashMap<String, Instant>, BenchError> {
+        let mut completed = HashMap::with_capacity(count);
+        while completed.len() < count {
+            let missing = count - completed.len();
+            let record = timeout(PATIENCE, self.0.next()).await;
+            let record = record.map_err(|_| BenchError::NotCompleted { missing })??;
+            let event = OrderEvent::decode(record.payload()).ok().and_then(|event| event.event);
+            if let Some(Inner::SagaCompleted(saga)) = event {
+                completed.entry(saga.order_id).or_insert_with(Instant::now);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-}
-
-impl Drop for Completions {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn assign_to_ends(consumer: &BaseConsumer) -> Result<(), BenchError> {
-    let metadata = consumer.fetch_metadata(Some(OrderEvent::TOPIC), KAFKA_TIMEOUT)?;
-    let mut ends = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions)
-    {
-        let (_, end) =
-            consumer.fetch_watermarks(OrderEvent::TOPIC, partition.id(), KAFKA_TIMEOUT)?;
-        ends.add_partition_offset(OrderEvent::TOPIC, partition.id(), Offset::Offset(end))?;
-    }
-    consumer.assign(&ends)?;
-    Ok(())
-}
-
-fn observe(consumer: &BaseConsumer, seen: &Mutex<HashMap<String, Instant>>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let Some(Ok(message)) = consumer.poll(LOOK_EVERY) else { continue };
-        let event = message.payload().and_then(|payload| OrderEvent::decode(payload).ok());
-        if let Some(OrderEvent { event: Some(Inner::SagaCompleted(completed)) }) = event {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.entry(completed.order_id).or_insert_with(Instant::now);
-        }
+        Ok(completed)
     }
 }

@@ -12,8 +12,6 @@ use proto::store::{
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tonic::transport::Channel;
 
-use super::completions::Completions;
-
 const USER: &str = "01990000-0000-7000-8000-000000000001";
 const PRODUCTS: [&str; 4] = [
     "01990000-0000-7000-9000-000000000001",
@@ -22,8 +20,6 @@ const PRODUCTS: [&str; 4] = [
     "01990000-0000-7000-9000-000000000004",
 ];
 const PLENTY: i64 = 1_000_000_000;
-const WARM_UP_ORDERS: u32 = 200;
-const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +68,6 @@ impl Load {
             stock.set_stock(request).await?;
         }
         Ok(())
-    }
-
-    /// Fills pools, plans and caches, so that they are not what is measured.
-    pub(super) async fn warm_up(&self, completions: &Completions) -> Result<(), BenchError> {
-        let orders = self.with_callers(8, WARM_UP_ORDERS).await?;
-        completions.wait_for(&orders, WARM_UP_TIMEOUT).await.map(drop)
     }
 
     /// Places an order every `1 / rate` seconds, and counts the wait for a late answer as latency.

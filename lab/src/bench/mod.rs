@@ -8,7 +8,7 @@ mod load;
 pub use figures::Figures;
 pub use load::BenchError;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use completions::Completions;
 use load::Load;
@@ -35,7 +35,9 @@ pub struct Plan {
     pub callers: u32,
 }
 
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Fills pools, plans and caches, so that they are not what is measured.
+const WARM_UP_ORDERS: u32 = 500;
+const WARM_UP_CALLERS: u32 = 8;
 
 /// Starts a system whose data is durable, measures it, prints the figures, and stops it.
 ///
@@ -57,30 +59,27 @@ pub async fn saga(plan: Plan, json: bool) -> anyhow::Result<()> {
 /// Puts the load of `plan` on `system` and waits until each saga has completed.
 ///
 /// # Errors
-/// [`BenchError`] if an order is refused, or if its saga does not complete within ten minutes.
+/// [`BenchError`] if an order is refused, or if sagas stop completing.
 pub async fn measure(system: &System, plan: Plan) -> Result<Figures, BenchError> {
-    let completions = Completions::observe(system.kafka().brokers())?;
+    let completions = Completions::open(system.kafka().brokers()).await?;
     let load = Load::new(system.store_manager.channel());
     load.fill_stock().await?;
-    load.warm_up(&completions).await?;
+    let warm_up = load.with_callers(WARM_UP_CALLERS, WARM_UP_ORDERS);
+    tokio::try_join!(warm_up, completions.next(WARM_UP_ORDERS as usize))?;
 
-    let steady = load.at_rate(plan.rate, plan.seconds).await?;
-    let completed = completions.wait_for(&steady, SETTLE_TIMEOUT).await?;
-    let latencies = steady
+    let count = plan.rate as usize * plan.seconds as usize;
+    let steady = load.at_rate(plan.rate, plan.seconds);
+    let (placed, completed) = tokio::try_join!(steady, completions.next(count))?;
+    let latencies = placed
         .iter()
         .map(|order| completed[&order.order_id].saturating_duration_since(order.called_at))
         .collect();
 
     let started_at = Instant::now();
-    let burst = load.with_callers(plan.callers, plan.orders).await?;
-    let accepted_in = started_at.elapsed();
-    let completed = completions.wait_for(&burst, SETTLE_TIMEOUT).await?;
-    let last = completed.values().max().copied().unwrap_or(started_at);
-    Ok(Figures {
-        plan,
-        latencies,
-        accepted_in,
-        completed_in: last.saturating_duration_since(started_at),
-        resident: figures::resident(system).await,
-    })
+    let burst =
+        async { load.with_callers(plan.callers, plan.orders).await.map(|_| started_at.elapsed()) };
+    let (accepted_in, _) = tokio::try_join!(burst, completions.next(plan.orders as usize))?;
+    let completed_in = started_at.elapsed();
+    let resident = figures::resident(system).await;
+    Ok(Figures { plan, latencies, accepted_in, completed_in, resident })
 }
