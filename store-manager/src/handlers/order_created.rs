@@ -1,0 +1,18 @@
+//! OrderCreated: takes the order's stock.
+
+use messaging::{Context, HandleError};
+use proto::store::orders::events::v1::OrderCreated;
+use sqlx::PgConnection;
+
+use crate::{domain::saga::Input, handlers::id, steps};
+
+/// Handles the event.
+pub(super) async fn handle(
+    connection: &mut PgConnection,
+    context: &Context,
+    event: OrderCreated,
+) -> Result<(), HandleError> {
+    let order_id = id("order_id", &event.order_id)?;
+    let input = Input::OrderCreated;
+    steps::advance(connection, context, order_id, input).await
+}

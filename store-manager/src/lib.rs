@@ -1,0 +1,20 @@
+//! The service that keeps orders, stock, products and users.
+//!
+//! A command comes in by [`grpc`], is done in one transaction by `commands`, and announced through the outbox. An event comes
+//! in by [`handlers`]; `domain::saga` decides what it means, and `steps` does it. `queries` read. `store` has the SQL.
+
+mod announcements;
+mod answers;
+mod commands;
+pub mod config;
+mod domain;
+pub mod grpc;
+pub mod handlers;
+pub mod metrics;
+mod queries;
+pub mod seed;
+pub mod service;
+mod steps;
+mod store;
+mod sweeper;
+pub mod watches;

@@ -1,0 +1,44 @@
+//! The process `store-manager`.
+
+use anyhow::Context as _;
+use runtime::{Tasks, config, postgres, shutdown, telemetry};
+use store_manager::{
+    config::{Command, CommandLine, Config, KafkaOptions, MigrateOptions},
+    service::{self, NAME, Service},
+};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let command_line = config::parse::<CommandLine>();
+    let telemetry = telemetry::init(NAME).context("telemetry cannot be set up")?;
+    let result = match command_line.command {
+        Command::Serve(config) => serve(*config).await,
+        Command::Migrate(options) => migrate(&options).await,
+        Command::Topics(options) => topics(&options).await,
+    };
+    telemetry.shutdown();
+    result
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut tasks = Tasks::new();
+    tasks.spawn("signals", shutdown::on_signal(tasks.shutdown()));
+    Service::build(config).await?.run(tasks).await?;
+    Ok(())
+}
+
+async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
+    let pool = postgres::connect(&options.postgres, NAME).await?;
+    service::migrate(&pool, options.store.store_currency)
+        .await
+        .context("the schema cannot be brought up to date")?;
+    pool.close().await;
+    tracing::info!("the schema is up to date");
+    Ok(())
+}
+
+async fn topics(options: &KafkaOptions) -> anyhow::Result<()> {
+    service::create_topics(&options.kafka_brokers).await?;
+    tracing::info!("the topics are there");
+    Ok(())
+}
