@@ -4,7 +4,7 @@
 use std::{env, ffi::OsString, fmt};
 
 use clap::{
-    Arg, ArgMatches, Command, Parser,
+    Arg, ArgMatches, Command, Id, Parser,
     builder::{TypedValueParser, ValueParser},
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -56,6 +56,8 @@ impl TypedValueParser for Secret {
 
 /// Parses, and at each wrong value notes it and parses again without looking at that value.
 fn matches(mut command: Command, arguments: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    let mut built = command.clone();
+    built.build();
     let mut wrong = Vec::new();
     loop {
         let error = match command.clone().try_get_matches_from(&arguments) {
@@ -70,9 +72,8 @@ fn matches(mut command: Command, arguments: Vec<OsString>) -> Result<ArgMatches,
             wrong.push(plain(&error));
             return Err(report(&mut command, &wrong));
         };
-        let (relaxed, variable) = relax(command, &name);
-        command = relaxed;
-        let Some(variable) = variable else { return Err(error) };
+        let Some((id, variable)) = find(&built, &name) else { return Err(error) };
+        command = relax(command, &id);
         wrong.push(describe(&error, &name, variable.as_deref()));
     }
 }
@@ -85,22 +86,24 @@ fn invalid_argument(error: &clap::Error) -> Option<String> {
     }
 }
 
-/// Lets the argument take any text, so that the next wrong one can be found. Answers its variable, if it is found.
-fn relax(command: Command, name: &str) -> (Command, Option<Option<String>>) {
-    let mut variable = None;
-    let command = relax_in(command, name, &mut variable);
-    (command, variable)
+/// The argument that errors call `name`, and its variable.
+fn find(command: &Command, name: &str) -> Option<(Id, Option<String>)> {
+    let own =
+        command.get_arguments().find(|argument| argument.to_string() == name).map(|argument| {
+            let variable =
+                argument.get_env().map(|variable| variable.to_string_lossy().into_owned());
+            (argument.get_id().clone(), variable)
+        });
+    own.or_else(|| command.get_subcommands().find_map(|subcommand| find(subcommand, name)))
 }
 
-fn relax_in(command: Command, name: &str, variable: &mut Option<Option<String>>) -> Command {
+/// Lets the argument take any text, so that the next wrong one can be found.
+fn relax(command: Command, id: &Id) -> Command {
     let relaxed = command.mut_args(|argument| {
-        if argument.to_string() != name {
-            return argument;
-        }
-        *variable = Some(argument.get_env().map(|name| name.to_string_lossy().into_owned()));
-        argument.value_parser(ValueParser::os_string())
+        let any = argument.get_id() == id;
+        if any { argument.value_parser(ValueParser::os_string()) } else { argument }
     });
-    relaxed.mut_subcommands(|subcommand| relax_in(subcommand, name, variable))
+    relaxed.mut_subcommands(|subcommand| relax(subcommand, id))
 }
 
 fn describe(error: &clap::Error, name: &str, variable: Option<&str>) -> String {

@@ -157,7 +157,10 @@ mod tests {
             Ok::<_, BoxError>(())
         });
         tasks.spawn::<BoxError>("panicking", async { panic!("on purpose") });
-        assert!(matches!(tasks.run(LATE).await, Err(TaskError::Panicked { name: "panicking", .. })));
+        assert!(matches!(
+            tasks.run(LATE).await,
+            Err(TaskError::Panicked { name: "panicking", .. })
+        ));
     }
 
     #[tokio::test]

@@ -88,7 +88,10 @@ fn provider(service_name: &'static str) -> Result<SdkTracerProvider, ExporterBui
 }
 
 /// The layer that gives each span its trace context. Spans below `info` have none: they would cost more than they tell.
-fn spans<S: Subscriber + for<'a> LookupSpan<'a>>(provider: &SdkTracerProvider) -> impl Layer<S> {
+fn spans<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("runtime"))
         .with_location(false)

@@ -23,7 +23,10 @@ pub(super) fn map_trailers(
 }
 
 /// Calls `end` with the answer's code once the answer is out; with CANCELLED if the caller goes before.
-pub(super) fn on_end(response: Response, end: impl FnOnce(Code) + Send + Unpin + 'static) -> Response {
+pub(super) fn on_end(
+    response: Response,
+    end: impl FnOnce(Code) + Send + Unpin + 'static,
+) -> Response {
     match code(response.headers()) {
         Some(code) => {
             end(code);
@@ -81,7 +84,9 @@ impl<F: FnOnce(Code) + Unpin> HttpBody for OnEnd<F> {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         let polled = ready!(Pin::new(&mut self.inner).poll_frame(context));
         let ended = match &polled {
-            Some(Ok(frame)) => frame.trailers_ref().map(|trailers| code(trailers).unwrap_or(Code::Unknown)),
+            Some(Ok(frame)) => {
+                frame.trailers_ref().map(|trailers| code(trailers).unwrap_or(Code::Unknown))
+            }
             Some(Err(_)) | None => Some(Code::Unknown),
         };
         if let Some(code) = ended

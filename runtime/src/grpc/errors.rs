@@ -59,17 +59,18 @@ fn complete(headers: &mut HeaderMap) {
 }
 
 fn completed(bare: &Status) -> Status {
-    let message = bare.message();
-    match bare.code() {
-        Code::Internal | Code::Unknown if MALFORMED.iter().any(|begin| message.starts_with(begin)) => {
-            status::malformed(message)
-        }
-        Code::OutOfRange if message.starts_with(TOO_LARGE) => status::too_large(message),
-        Code::Internal | Code::Unknown => {
-            error!(error = message, "rpc failed without a reason");
-            status::bare(Code::Internal, status::INTERNAL_MESSAGE, ErrorReason::store("INTERNAL"))
-        }
-        Code::Unimplemented if message.is_empty() => status::unimplemented(),
-        code => status::bare(code, message, ErrorReason::store(status::name(code))),
+    let (code, message) = (bare.code(), bare.message());
+    let failed = matches!(code, Code::Internal | Code::Unknown);
+    if failed && MALFORMED.iter().any(|begin| message.starts_with(begin)) {
+        status::malformed(message)
+    } else if failed {
+        error!(error = message, "rpc failed without a reason");
+        status::internal_without_cause()
+    } else if code == Code::OutOfRange && message.starts_with(TOO_LARGE) {
+        status::too_large(message)
+    } else if code == Code::Unimplemented && message.is_empty() {
+        status::unimplemented()
+    } else {
+        status::bare(code, message, ErrorReason::store(status::name(code)))
     }
 }

@@ -27,7 +27,8 @@ impl Methods {
         for bytes in descriptor_sets {
             for file in FileDescriptorSet::decode(*bytes)?.file {
                 for service in &file.service {
-                    let service_name: Arc<str> = format!("{}.{}", file.package(), service.name()).into();
+                    let service_name: Arc<str> =
+                        format!("{}.{}", file.package(), service.name()).into();
                     for method in &service.method {
                         let path = format!("/{service_name}/{}", method.name());
                         let name = method.name().into();
@@ -38,7 +39,8 @@ impl Methods {
                 }
             }
         }
-        let unknown = Method { service: "unknown".into(), name: "unknown".into(), streaming: false };
+        let unknown =
+            Method { service: "unknown".into(), name: "unknown".into(), streaming: false };
         Ok(Self { known: Arc::new(known), unknown })
     }
 

@@ -19,7 +19,12 @@ pub struct GrpcOptions {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub grpc_max_concurrent_requests: u32,
     /// Most rpcs a second from one peer address; more are refused
-    #[arg(long, env = "GRPC_MAX_REQUESTS_PER_SECOND", default_value = "20000", value_name = "COUNT")]
+    #[arg(
+        long,
+        env = "GRPC_MAX_REQUESTS_PER_SECOND",
+        default_value = "20000",
+        value_name = "COUNT"
+    )]
     pub grpc_max_requests_per_second: NonZeroU32,
     /// How long rpcs may go on after a shutdown was requested, in milliseconds
     #[arg(long, env = "GRPC_DRAIN_TIMEOUT_MS", default_value_t = 8_000, value_name = "MS")]

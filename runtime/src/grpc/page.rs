@@ -37,9 +37,14 @@ impl Page {
                 None
             }
         };
-        let after = if page_token.is_empty() { Some(None) } else { decode(page_token, filter_hash).map(Some) };
+        let after = if page_token.is_empty() {
+            Some(None)
+        } else {
+            decode(page_token, filter_hash).map(Some)
+        };
         if after.is_none() {
-            violations.add("page_token", "must be the next_page_token of a list with the same filters");
+            violations
+                .add("page_token", "must be the next_page_token of a list with the same filters");
         }
         Some(Self { size: size?, after: after?, filter_hash })
     }

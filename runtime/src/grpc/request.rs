@@ -32,12 +32,21 @@ impl Violations {
     }
 
     /// Passes a good value on and notes a bad one.
-    pub fn check<T, E: Display>(&mut self, field: impl Into<String>, value: Result<T, E>) -> Option<T> {
+    pub fn check<T, E: Display>(
+        &mut self,
+        field: impl Into<String>,
+        value: Result<T, E>,
+    ) -> Option<T> {
         value.map_err(|error| self.add(field, error.to_string())).ok()
     }
 
     /// Passes a text on whose number of characters is in `length` and that has no control characters.
-    pub fn text(&mut self, field: &str, text: &str, length: RangeInclusive<usize>) -> Option<String> {
+    pub fn text(
+        &mut self,
+        field: &str,
+        text: &str,
+        length: RangeInclusive<usize>,
+    ) -> Option<String> {
         let count = text.chars().count();
         if !length.contains(&count) {
             let (least, most) = length.into_inner();

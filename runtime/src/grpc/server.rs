@@ -124,7 +124,12 @@ impl GrpcServer {
         }
     }
 
-    fn layered(&self, routes: Routes, drain: &Shutdown, abort: &Shutdown) -> Result<Routes, GrpcError> {
+    fn layered(
+        &self,
+        routes: Routes,
+        drain: &Shutdown,
+        abort: &Shutdown,
+    ) -> Result<Routes, GrpcError> {
         let routes = routes.add_service(self.reflected().build_v1()?);
         let routes = routes.add_service(self.reflected().build_v1alpha()?);
         let methods = self.methods()?;
@@ -152,9 +157,9 @@ impl GrpcServer {
 
     fn reflected(&self) -> Builder<'static> {
         let builder = Builder::configure();
-        self.descriptor_sets.iter().fold(builder, |builder, set| {
-            builder.register_encoded_file_descriptor_set(set)
-        })
+        self.descriptor_sets
+            .iter()
+            .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set))
     }
 
     fn methods(&self) -> Result<Methods, DecodeError> {

@@ -16,7 +16,7 @@ use tracing_subscriber::{
         format::{JsonFields, Writer},
         time::{FormatTime, SystemTime},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// The format of JSON lines: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`, `span`, and the fields; those of
@@ -36,7 +36,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
         line.insert("timestamp".into(), timestamp.into());
         line.insert("level".into(), event.metadata().level().as_str().into());
         line.insert("target".into(), event.metadata().target().into());
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>();
             let fields = fields.and_then(|fields| serde_json::from_str(&fields.fields).ok());
