@@ -14,8 +14,17 @@ const CRATES: [&str; 5] = ["messaging", "runtime", "store-manager", "payments", 
 
 /// Directories that a path in a document may begin with.
 const ROOMS: [&str; 11] = [
-    "lab", "messaging", "migrations", "outbox-relay", "payments", "proto", "runtime", "store-manager", "docs",
-    "deploy", ".ci",
+    "lab",
+    "messaging",
+    "migrations",
+    "outbox-relay",
+    "payments",
+    "proto",
+    "runtime",
+    "store-manager",
+    "docs",
+    "deploy",
+    ".ci",
 ];
 
 #[tokio::test]
@@ -32,7 +41,9 @@ async fn operations_md_lists_every_variable_with_its_flag_and_default() {
     }
     let mut documented = BTreeSet::new();
     for row in rows(&read("docs/operations.md"), "Variable") {
-        let [variable, flag, programs, default] = &row[..4] else { panic!("too few cells: {row:?}") };
+        let [variable, flag, programs, default] = &row[..4] else {
+            panic!("too few cells: {row:?}")
+        };
         if flag == "–" {
             continue; // read by a library, not by a program's command line
         }
@@ -60,6 +71,39 @@ fn operations_md_lists_every_metric() {
         .collect();
     assert!(real.len() > 10, "the search for metrics finds none any more: {real:?}");
     assert_same(&real, &documented, "operations.md, metrics");
+}
+
+#[test]
+fn errors_md_lists_every_reason_under_its_domain() {
+    let mut real = BTreeSet::new();
+    for (name, mark) in [
+        ("runtime", "ErrorReason::store(\""),
+        ("store-manager", "pub const "),
+        ("payments", "pub const "),
+    ] {
+        let domain = if name == "runtime" { "store" } else { name };
+        for file in sources(&root().join(name).join("src/grpc")) {
+            for rest in fs::read_to_string(file).unwrap().split(mark).skip(1) {
+                let reason = rest.split(['"', ':']).next().unwrap();
+                // A reason's constant has its own name as its value; the domain, for one, has not.
+                if name == "runtime" || rest.starts_with(&format!("{reason}: &str = \"{reason}\""))
+                {
+                    real.insert(format!("{domain} {reason}"));
+                }
+            }
+        }
+    }
+    let text = read("docs/errors.md");
+    let documented = text
+        .split("Domain `")
+        .skip(1)
+        .flat_map(|section| {
+            let domain = section.split('`').next().unwrap();
+            rows(section, "Reason").into_iter().map(move |row| format!("{domain} {}", row[0]))
+        })
+        .collect();
+    assert!(real.len() > 10, "the search for reasons finds none any more: {real:?}");
+    assert_same(&real, &documented, "errors.md");
 }
 
 #[test]
@@ -92,7 +136,10 @@ fn every_test_that_delivery_md_names_exists() {
     let mut count = 0;
     for row in rows(&read("docs/delivery.md"), "").iter().filter(|row| row.len() > 1) {
         for name in row.last().unwrap().split(", ").filter(|name| name.matches('_').count() > 2) {
-            assert!(code.contains(&format!("fn {name}(")), "delivery.md names a test that is not there: {name}");
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "delivery.md names a test that is not there: {name}"
+            );
             count += 1;
         }
     }
@@ -159,7 +206,12 @@ fn literal(rest: &str, file: &str) -> String {
     }
     let name = rest.split([',', ')']).next().unwrap().trim();
     let definition = file.split(&format!("const {name}: &str =")).nth(1);
-    definition.unwrap_or_else(|| panic!("{name} is no constant of its file")).split('"').nth(1).unwrap().to_owned()
+    definition
+        .unwrap_or_else(|| panic!("{name} is no constant of its file"))
+        .split('"')
+        .nth(1)
+        .unwrap()
+        .to_owned()
 }
 
 fn help(binary: &Path, arguments: &[&str]) -> String {
@@ -190,7 +242,10 @@ fn options(help: &str) -> Vec<String> {
         }
     }
     let after = |chunk: &str, mark: &str| {
-        chunk.split(mark).nth(1).map(|rest| rest.split([']', '=']).next().unwrap().trim().to_owned())
+        chunk
+            .split(mark)
+            .nth(1)
+            .map(|rest| rest.split([']', '=']).next().unwrap().trim().to_owned())
     };
     chunks
         .iter()
