@@ -72,9 +72,6 @@ pub struct RunOptions {
     /// Partitions kept ahead of the numbers drawn.
     #[arg(long, env = "RELAY_PARTITIONS_AHEAD", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub partitions_ahead: u32,
-    /// Where traces go; without it no spans are made.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide = true)]
-    pub otlp_endpoint: Option<String>,
 }
 
 /// Options of `topics`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime::addresses::Addresses;
 use runtime::admin::AdminServer;
 use runtime::metrics::Registry;
+use runtime::telemetry::ENDPOINT_VARIABLE;
 use runtime::{Shutdown, Tasks};
 
 use crate::config::RunOptions;
@@ -33,6 +34,8 @@ impl Service {
         if let Some(path) = &options.addresses_file {
             runtime::addresses::write(path, &Addresses { grpc: None, admin: Some(address) })?;
         }
+        // Spans that nobody gets would cost, and put parents into the headers that are nowhere to be found.
+        let tracing = std::env::var_os(ENDPOINT_VARIABLE).is_some_and(|url| !url.is_empty());
         let mut registry = runtime::metrics::registry();
         let metrics = Metrics::register(&mut registry);
         let sources = addresses
@@ -47,7 +50,7 @@ impl Service {
                     progress_topic: options.progress_topic.clone(),
                     limits: options.limits(),
                     partitions: options.partitions(),
-                    tracing: options.otlp_endpoint.is_some(),
+                    tracing,
                     metrics,
                 }
             })

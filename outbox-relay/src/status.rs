@@ -85,6 +85,11 @@ impl Status {
         if state.phase != phase {
             tracing::info!(source = self.name, phase = ?phase, "the source changes its phase");
             self.metrics.leader.set(i64::from(phase == Phase::Leading));
+            if phase == Phase::Standby {
+                self.metrics.rows_waiting.set(0);
+                self.metrics.open_gaps.set(0);
+                self.metrics.oldest_age.set(0.0);
+            }
             let now = Instant::now();
             (state.since, state.looked_at, state.acknowledged_at) = (now, now, now);
             state.looking = false;
@@ -168,7 +173,10 @@ impl Status {
 /// Why the source is not ready, if it is not.
 fn reason(state: &State) -> Option<String> {
     match &state.phase {
-        Phase::Starting => Some("starting".to_owned()),
+        Phase::Starting => Some(match &state.kafka_error {
+            Some(error) => format!("starting ({error})"),
+            None => "starting".to_owned(),
+        }),
         Phase::Standby => None,
         Phase::Retrying(reason) | Phase::Stopped(reason) => Some(reason.clone()),
         Phase::Leading => stall(state),

@@ -181,6 +181,10 @@ impl Leader<'_> {
         }
         if reports.progress {
             self.state.saving = false;
+            // The table was read and Kafka has answered: this is what leading means.
+            if self.caution == 0 {
+                self.source.status.enter(Phase::Leading);
+            }
         }
         self.source.status.acknowledged(self.ledger, self.producer.last_error());
         reports.failure.map_or(Ok(()), |failure| Err(failure.into()))

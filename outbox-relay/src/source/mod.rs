@@ -63,6 +63,24 @@ pub(crate) struct Limits {
     pub(crate) fallback_poll: Duration,
 }
 
+/// The pauses between attempts: each twice the last, short again after one that held for a while.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The pause after an attempt that `lasted` so long.
+    fn pause(&mut self, lasted: Duration) -> Duration {
+        if lasted > LONGEST_PAUSE * 2 {
+            self.failures = 0;
+        }
+        let pause = SHORTEST_PAUSE * 2_u32.pow(self.failures.min(10));
+        self.failures += 1;
+        pause.min(LONGEST_PAUSE)
+    }
+}
+
 /// What one source is and needs.
 pub(crate) struct Source {
     pub(crate) name: String,
@@ -108,7 +126,7 @@ struct Led {
 impl Source {
     /// Serves the source until asked to stop. Fails never: it tries again.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::default();
         while !shutdown.is_requested() {
             let began = Instant::now();
             let Err(error) = self.serve(&shutdown).await else { return };
@@ -128,11 +146,7 @@ impl Source {
             } else {
                 Phase::Retrying(reason)
             });
-            if began.elapsed() > LONGEST_PAUSE * 2 {
-                pause = SHORTEST_PAUSE;
-            }
-            let _stopped = timeout(pause, shutdown.requested()).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let _stopped = timeout(backoff.pause(began.elapsed()), shutdown.requested()).await;
         }
     }
 
@@ -187,10 +201,9 @@ impl Source {
         shutdown: &Shutdown,
     ) -> Result<(), SourceError> {
         let mut caution = 0;
+        let mut backoff = Backoff::default();
         loop {
-            if caution == 0 {
-                self.status.enter(Phase::Leading);
-            }
+            let began = Instant::now();
             let producer = Producer::new(&self.brokers, self.metrics.clone())?;
             let mut leader = Leader {
                 source: self,
@@ -220,7 +233,9 @@ impl Source {
                     let pause = if alone { REFUSED_PAUSE } else { SHORTEST_PAUSE };
                     (Phase::Stopped(failure.to_string()), pause)
                 }
-                SendError::Unknown { .. } => (Phase::Retrying(failure.to_string()), SHORTEST_PAUSE),
+                SendError::Unknown { .. } => {
+                    (Phase::Retrying(failure.to_string()), backoff.pause(began.elapsed()))
+                }
             };
             self.status.enter(phase);
             ledger = Ledger::resume(ledger.acknowledged().clone());

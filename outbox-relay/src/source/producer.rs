@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
@@ -85,6 +85,8 @@ impl Producer {
             metrics,
         });
         let producer = ClientConfig::new()
+            // Errors come by the callback; below that it would tell at each start that gapless is experimental.
+            .set_log_level(RDKafkaLogLevel::Error)
             .set("bootstrap.servers", brokers)
             .set("client.id", "outbox-relay")
             .set("acks", "all")

@@ -54,6 +54,29 @@ async fn a_record_carries_the_row_as_a_cloud_event() {
 }
 
 #[tokio::test]
+async fn where_traces_are_exported_the_send_span_joins_the_rows_trace() {
+    let world = World::new().await;
+    let mut connection = world.connect().await;
+    let written = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    sqlx::query(
+        "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, traceparent, payload)
+        VALUES (gen_random_uuid(), $1, 'a', 'T', 's', 'x', $2, '')",
+    )
+    .bind(&world.topic)
+    .bind(written)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let nobody = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let relay = world.relay_with(&format!("main={}", world.url), &[], &[nobody]);
+    let record = world.received(1).await.remove(0);
+    let carried = record.header("traceparent");
+    assert_eq!(carried[..36], written[..36], "the same trace");
+    assert_ne!(carried[36..52], written[36..52], "another span");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_that_commits_late_is_published_and_a_rolled_back_one_is_not_waited_for() {
     let world = World::new().await;
     let relay = world.leader(&[]).await;
@@ -161,7 +184,7 @@ async fn write_in_turns(world: &World, writer: usize, rounds: usize) -> usize {
         .unwrap();
         world.insert(&mut transaction, key, &version.to_string()).await;
         tokio::time::sleep(std::time::Duration::from_micros((round * 37 % 11) as u64 * 300)).await;
-        if (writer + round) % 3 == 0 {
+        if (writer + round).is_multiple_of(3) {
             transaction.rollback().await.unwrap();
         } else {
             transaction.commit().await.unwrap();

@@ -110,7 +110,7 @@ async fn a_source_that_fails_does_not_stop_another() {
     assert!(bad["reason"].as_str().unwrap().contains("does not exist"), "{bad}");
     relay.until("good", |source| source["state"] == "leader").await;
     relay.until("main", |source| source["state"] == "leader").await;
-    let mut connection: sqlx::PgConnection = sqlx::Connection::connect(&good).await.unwrap();
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&good).await.unwrap();
     insert_for(&mut connection, &world.topic, "a", "from good").await;
     world.insert(&mut world.connect().await, "b", "from main").await;
     assert_eq!(world.subjects(2).await.len(), 2);

@@ -9,6 +9,7 @@ mod leadership;
 mod limits;
 mod partitions;
 mod refusal;
+mod restart;
 mod topic;
 mod wakeup;
 mod world;

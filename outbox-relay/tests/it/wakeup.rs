@@ -1,6 +1,6 @@
 //! The handshake: no row waits for the fallback poll.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::Connection;
 
@@ -68,13 +68,12 @@ async fn a_row_reaches_kafka_within_milliseconds_of_its_commit() {
 async fn an_idle_relay_sleeps() {
     let world = World::new().await;
     let relay = world.leader(&NEVER).await;
+    // Counts reach the statistics a second late.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let before = statements(&world).await;
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(2) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let after = statements(&world).await;
-    assert!(after - before < 20, "{} transactions in two seconds of sleep", after - before);
+    assert!(after - before < 20, "{} transactions in four seconds of sleep", after - before);
     relay.stop().await;
 }
 

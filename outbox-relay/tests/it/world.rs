@@ -62,6 +62,15 @@ impl World {
     }
 
     pub(crate) fn relay_of(&self, sources: &str, arguments: &[&str]) -> Relay {
+        self.relay_with(sources, arguments, &[])
+    }
+
+    pub(crate) fn relay_with(
+        &self,
+        sources: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Relay {
         let admin = ports::free().unwrap();
         let mut command = Command::new(BINARY);
         command
@@ -70,7 +79,8 @@ impl World {
             .args(["--progress-topic", &self.progress_topic])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .args(arguments)
-            .env("RUST_LOG", "info");
+            .env("RUST_LOG", "info")
+            .envs(environment.iter().copied());
         let log = self.stack.directory().join(format!("relay-{admin}.log"));
         let process = Process::spawn("outbox-relay", command, &log, Signal::SIGKILL).unwrap();
         Relay { process, admin }
