@@ -66,10 +66,11 @@ fn matches(mut command: Command, arguments: Vec<OsString>) -> Result<ArgMatches,
             Err(error) => error,
         };
         let Some(name) = invalid_argument(&error) else {
-            if wrong.is_empty() {
+            let missing = missing(&built, &error);
+            if wrong.is_empty() && missing.is_empty() {
                 return Err(error);
             }
-            wrong.push(plain(&error));
+            wrong.extend(if missing.is_empty() { vec![plain(&error)] } else { missing });
             return Err(report(&mut command, &wrong));
         };
         let Some((id, variable)) = find(&built, &name) else { return Err(error) };
@@ -84,6 +85,27 @@ fn invalid_argument(error: &clap::Error) -> Option<String> {
         Some(ContextValue::String(name)) if of_a_value => Some(name.clone()),
         _ => None,
     }
+}
+
+/// A line for each required value that is not given.
+fn missing(built: &Command, error: &clap::Error) -> Vec<String> {
+    let names = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names))
+            if error.kind() == ErrorKind::MissingRequiredArgument =>
+        {
+            names
+        }
+        _ => return Vec::new(),
+    };
+    let line = |name: &String| {
+        let variable = find(built, name).and_then(|(_, variable)| variable);
+        format!("{} is missing", place(name, variable.as_deref()))
+    };
+    names.iter().map(line).collect()
+}
+
+fn place(name: &str, variable: Option<&str>) -> String {
+    variable.map_or_else(|| name.to_owned(), |variable| format!("{variable} ({name})"))
 }
 
 /// The argument that errors call `name`, and its variable.
@@ -107,7 +129,7 @@ fn relax(command: Command, id: &Id) -> Command {
 }
 
 fn describe(error: &clap::Error, name: &str, variable: Option<&str>) -> String {
-    let place = variable.map_or_else(|| name.to_owned(), |variable| format!("{variable} ({name})"));
+    let place = place(name, variable);
     let reason = match (error.get(ContextKind::Custom), error.get(ContextKind::InvalidValue)) {
         (Some(reason), _) => format!(": {reason}"),
         (None, Some(value)) => format!(" '{value}'{}", cause(error)),
@@ -174,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_with_what_is_wrong() {
         let text = parse(&["--count", "many"]).unwrap_err().to_string();
-        for part in ["'many'", "--port", "--database-url"] {
+        for part in ["'many'", "RUNTIME_TEST_PORT (--port", "DATABASE_URL (--database-url"] {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
     }

@@ -8,7 +8,7 @@ use std::{str::FromStr as _, time::Duration};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgConnection, PgPool,
+    PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -119,6 +119,24 @@ pub fn connect_options(
     ];
     let parsed = PgConnectOptions::from_str(url).map_err(ConnectError::Url)?;
     Ok(parsed.application_name(application_name).options(settings))
+}
+
+/// Begins a transaction, and leaves none open if the caller is dropped while it waits.
+///
+/// `PgPool::begin` does (sqlx 0.9): dropped after it has sent BEGIN and before the answer has come, it gives the connection
+/// back with a transaction that nobody knows of. The next user's statements would run in it and never be committed. An rpc
+/// whose caller goes away is dropped so, and so is any work with a timeout.
+///
+/// # Errors
+/// As `PgPool::begin`.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it ends by itself, and must when its caller does not"
+)]
+pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Whether the database answers within the pool's acquire timeout.

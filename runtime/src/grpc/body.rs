@@ -1,6 +1,8 @@
 //! What happens while an answer's body goes out: its trailers are changed, its end is noticed, or it is ended early.
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -46,6 +48,42 @@ pub(super) fn until(response: Response, stop: BoxFuture<'static, Status>) -> Res
 
 fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Ends the answer with the status of `caught` when the work behind its body panics.
+pub(super) fn catch_panic(response: Response, caught: fn(&(dyn Any + Send)) -> Status) -> Response {
+    response.map(|inner| Body::new(CatchPanic { inner: Some(inner), caught }))
+}
+
+struct CatchPanic {
+    /// `None` once it panicked.
+    inner: Option<Body>,
+    caught: fn(&(dyn Any + Send)) -> Status,
+}
+
+impl HttpBody for CatchPanic {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        // A body that panicked is never polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context)));
+        polled.unwrap_or_else(|panic| {
+            self.inner = None;
+            Poll::Ready(Some(trailers(&(self.caught)(&*panic))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+}
+
+fn trailers(status: &Status) -> Result<Frame<Bytes>, Error> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers).map_err(Error::new)?;
+    Ok(Frame::trailers(trailers))
 }
 
 struct MapTrailers<F> {
@@ -132,11 +170,7 @@ impl HttpBody for Until {
         };
         // The work behind the body ends with it.
         self.inner = Body::empty();
-        let mut trailers = HeaderMap::new();
-        match status.add_header(&mut trailers) {
-            Ok(()) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Err(status) => Poll::Ready(Some(Err(Error::new(status)))),
-        }
+        Poll::Ready(Some(trailers(&status)))
     }
 
     fn is_end_stream(&self) -> bool {

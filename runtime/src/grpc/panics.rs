@@ -4,16 +4,22 @@ use std::{any::Any, panic::AssertUnwindSafe};
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use futures::FutureExt as _;
+use tonic::Status;
 use tracing::error;
 
-use super::status;
+use super::{body, status};
 
 pub(super) async fn panics(request: Request, next: Next) -> Response {
     // What the rpc left half done is its own: it is dropped, and its transaction rolled back.
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
-        error!(panic = text(&*panic), "rpc panicked");
-        status::into_response(status::internal_without_cause())
-    })
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => body::catch_panic(response, caught),
+        Err(panic) => status::into_response(caught(&*panic)),
+    }
+}
+
+fn caught(panic: &(dyn Any + Send)) -> Status {
+    error!(panic = text(panic), "rpc panicked");
+    status::internal_without_cause()
 }
 
 fn text(panic: &(dyn Any + Send)) -> &str {

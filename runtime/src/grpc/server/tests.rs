@@ -78,8 +78,17 @@ fn routes() -> Routes {
         .route("/test.Test/Ok", post(ok))
         .route("/test.Test/Left", post(left))
         .route("/test.Test/Panic", post(panic))
+        .route("/test.Test/PanicLate", post(panic_late))
         .route("/test.Test/Slow", post(pending::<()>));
     Routes::from(router)
+}
+
+/// A stream that panics after its first message.
+async fn panic_late() -> axum::response::Response {
+    let first = std::iter::once(Ok::<_, std::io::Error>(Bytes::from_static(EMPTY)));
+    let rest = std::iter::from_fn(|| panic!("on purpose"));
+    let body = axum::body::Body::from_stream(futures::stream::iter(first.chain(rest)));
+    http::Response::builder().header("content-type", "application/grpc").body(body).unwrap()
 }
 
 fn status_response(status: Status) -> axum::response::Response {
@@ -153,13 +162,14 @@ async fn every_error_has_its_reason() {
     let world = World::new(GrpcOptions::default()).await;
     let too_large = [0, 0, 0x50, 0, 0];
     let unknown_service = [0, 0, 0, 0, 3, 0x0a, 0x01, b'x'];
-    let cases: [(&str, &[u8], Code, &str); 7] = [
+    let cases: [(&str, &[u8], Code, &str); 8] = [
         ("/no.Service/Method", EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
         ("/grpc.health.v1.Health/No", EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
         ("/", EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
         (CHECK, &unknown_service, Code::NotFound, "NOT_FOUND"),
         (CHECK, &too_large, Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         ("/test.Test/Panic", EMPTY, Code::Internal, "INTERNAL"),
+        ("/test.Test/PanicLate", EMPTY, Code::Internal, "INTERNAL"),
         ("/test.Test/Left", EMPTY, Code::Aborted, "ABORTED"),
     ];
     for (path, body, code, reason) in cases {
