@@ -36,7 +36,7 @@ pub async fn prepare(check: bool) -> anyhow::Result<()> {
     }
 
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["check", "--quiet", "--all-targets"]);
+    cargo.current_dir(root).args(["check", "--quiet", "--workspace", "--all-targets"]);
     cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &fresh);
     for (database, migrations, crates) in DATABASES {
         let url = stack.create_database(database).await?;
@@ -45,7 +45,7 @@ pub async fn prepare(check: bool) -> anyhow::Result<()> {
         }
         for name in crates {
             let variable = format!("{}_DATABASE_URL", name.to_uppercase().replace('-', "_"));
-            cargo.args(["--package", name]).env(variable, &url).env("DATABASE_URL", &url);
+            cargo.env(variable, &url).env("DATABASE_URL", &url);
             let source = fs::File::open(root.join(name).join("src/lib.rs"))?;
             source.set_modified(SystemTime::now()).context("so that it is compiled again")?;
         }
@@ -58,7 +58,7 @@ pub async fn prepare(check: bool) -> anyhow::Result<()> {
         return replace(&kept, &fresh);
     }
     if contents(&kept)? != contents(&fresh)? {
-        bail!(".sqlx is not what the code asks: run `cargo run -p lab -- sqlx` and commit it");
+        bail!(".sqlx is not what the code asks: run `cargo run --bin lab -- sqlx` and commit it");
     }
     Ok(())
 }

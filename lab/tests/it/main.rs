@@ -4,9 +4,11 @@
 
 mod compose;
 mod docs;
+mod fuzz;
 mod leftovers;
 mod messages;
 mod running;
+mod scenarios;
 mod servers;
 mod up;
 mod users;
