@@ -19,7 +19,7 @@ use proto::{
     PaymentId,
     store::payments::v1::{ProcessPaymentRequest, ProcessPaymentResponse},
 };
-use runtime::postgres::set_statement_timeout;
+use runtime::postgres;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tracing::info;
@@ -77,8 +77,8 @@ pub async fn process_payment(
     let ProcessPayment { payment_id, request_id } = command;
     let request =
         ProcessPaymentRequest { payment_id: payment_id.to_string(), request_id: String::new() };
-    let mut transaction = pool.begin().await?;
-    set_statement_timeout(&mut transaction).await?;
+    let mut transaction = postgres::begin(pool).await?;
+    postgres::set_statement_timeout(&mut transaction).await?;
     let ticket = match requests::claim(&mut transaction, RPC, request_id, &request).await? {
         Claim::New(ticket) => ticket,
         Claim::Answered(answer) => return Ok(answer),

@@ -4,6 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use proto::UserId;
+use runtime::postgres;
 use sqlx::{PgConnection, PgPool};
 
 use super::{
@@ -88,7 +89,7 @@ impl SimulatedProvider {
         decide: impl FnOnce(&[Entry]) -> Result<(T, Option<Entry>), String> + Send,
     ) -> Result<T, ProviderError> {
         tokio::time::sleep(self.delay).await;
-        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        let mut transaction = postgres::begin(&self.pool).await.map_err(unavailable)?;
         let entries = lock_entries(&mut transaction, charge).await.map_err(unavailable)?;
         let (answer, entry) = decide(&entries).map_err(ProviderError::Contradiction)?;
         if let Some(entry) = entry {

@@ -4,7 +4,10 @@ use std::{error::Error as _, time::Duration};
 
 use messaging::{Context, outbox};
 use proto::PaymentId;
-use runtime::trace::{self, TraceContext};
+use runtime::{
+    postgres,
+    trace::{self, TraceContext},
+};
 use sqlx::PgPool;
 use tokio::time::{Instant, error::Elapsed};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
@@ -117,7 +120,7 @@ async fn record(
     input: PaymentInput,
 ) -> Result<Payment, SettleError> {
     let input_name = input.name();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = postgres::begin(pool).await?;
     let (payment, cause) =
         payments::lock(&mut transaction, payment_id).await?.ok_or(sqlx::Error::RowNotFound)?;
     match payment.apply(input)? {

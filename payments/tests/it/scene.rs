@@ -29,7 +29,8 @@ use proto::{
         stock::events::v1::{StockDecreased, StockEvent},
     },
 };
-use sqlx::PgPool;
+use runtime::postgres;
+use sqlx::{PgPool, Row as _};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -153,7 +154,7 @@ impl Scene {
 
     /// Handles a record as the consumer does.
     pub(crate) async fn deliver(&self, record: &Record) -> Result<(), HandleError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = postgres::begin(&self.pool).await?;
         if inbox::remember(&mut transaction, record.event_id().unwrap()).await? {
             self.handler.handle(&mut transaction, record).await?;
         }
@@ -164,7 +165,7 @@ impl Scene {
 
     /// The same without the inbox: the state alone must do.
     pub(crate) async fn deliver_unremembered(&self, record: &Record) -> Result<(), HandleError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = postgres::begin(&self.pool).await?;
         self.handler.handle(&mut transaction, record).await?;
         transaction.commit().await?;
         Ok(())
@@ -240,23 +241,21 @@ impl Scene {
 
     /// What was announced of an order, in the order of the outbox.
     pub(crate) async fn announced(&self, order_id: OrderId) -> Vec<Announced> {
-        let rows: Vec<(String, Option<String>, Option<String>, Option<String>, Vec<u8>)> =
-            sqlx::query_as(
-                "SELECT type, correlationid, causationid, traceparent, payload
-                 FROM messaging.outbox WHERE aggregateid = $1 ORDER BY sequence",
-            )
-            .bind(order_id.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
-        let announced = rows.into_iter();
-        announced
-            .map(|(full_name, correlation_id, causation_id, traceparent, payload)| Announced {
-                name: full_name.rsplit('.').next().unwrap().to_owned(),
-                correlation_id,
-                causation_id,
-                traceparent,
-                payload,
+        let rows = sqlx::query(
+            "SELECT type, correlationid, causationid, traceparent, payload
+             FROM messaging.outbox WHERE aggregateid = $1 ORDER BY sequence",
+        )
+        .bind(order_id.to_string())
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        rows.into_iter()
+            .map(|row| Announced {
+                name: row.get::<String, _>("type").rsplit('.').next().unwrap().to_owned(),
+                correlation_id: row.get("correlationid"),
+                causation_id: row.get("causationid"),
+                traceparent: row.get("traceparent"),
+                payload: row.get("payload"),
             })
             .collect()
     }
