@@ -78,7 +78,7 @@ impl<H: Handler> Batch<'_, H> {
     /// Handles the first of `items`, as many as the time allows, commits, and notes what became of each.
     pub(super) async fn run(&self, items: &mut [Item]) -> Result<(), BatchError> {
         let started = Instant::now();
-        let begun = self.pool.begin().await;
+        let begun = runtime::postgres::begin(self.pool).await;
         let mut transaction = begun.map_err(|error| BatchError::Transaction(error.into()))?;
         let mut states = Vec::with_capacity(items.len());
         for item in items.iter_mut() {
