@@ -44,9 +44,6 @@ async fn operations_md_lists_every_variable_with_its_flag_and_default() {
         let [variable, flag, programs, default] = &row[..4] else {
             panic!("too few cells: {row:?}")
         };
-        if flag == "–" {
-            continue; // read by a library, not by a program's command line
-        }
         for program in programs.split(", ") {
             documented.insert(format!("{program}: {variable} {flag} {default}"));
         }
@@ -60,9 +57,8 @@ fn operations_md_lists_every_metric() {
     for file in CRATES.iter().flat_map(|name| sources(&root().join(name).join("src"))) {
         let text = fs::read_to_string(&file).unwrap();
         for (call, unit) in [(".register(", ""), (".register_with_unit(", "_seconds")] {
-            for rest in text.split(call).skip(1) {
-                real.insert(format!("store_{}{unit}", literal(rest, &text)));
-            }
+            let names = text.split(call).skip(1).filter_map(|rest| literal(rest, &text));
+            real.extend(names.map(|name| format!("store_{name}{unit}")));
         }
     }
     let documented = rows(&read("docs/operations.md"), "Metric")
@@ -198,20 +194,17 @@ fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The text that `rest` begins with: a literal, or a constant of `file`.
-fn literal(rest: &str, file: &str) -> String {
+/// The text that `rest` begins with: a literal, or a constant of `file`. `None` if it begins with neither.
+fn literal(rest: &str, file: &str) -> Option<String> {
     let rest = rest.trim_start();
-    if let Some(text) = rest.strip_prefix('"') {
-        return text.split('"').next().unwrap().to_owned();
-    }
-    let name = rest.split([',', ')']).next().unwrap().trim();
-    let definition = file.split(&format!("const {name}: &str =")).nth(1);
-    definition
-        .unwrap_or_else(|| panic!("{name} is no constant of its file"))
-        .split('"')
-        .nth(1)
-        .unwrap()
-        .to_owned()
+    let text = match rest.strip_prefix('"') {
+        Some(text) => text,
+        None => {
+            let name = rest.split([',', ')']).next()?.trim();
+            file.split_once(&format!("const {name}: &str = \""))?.1
+        }
+    };
+    text.split('"').next().map(str::to_owned)
 }
 
 fn help(binary: &Path, arguments: &[&str]) -> String {
