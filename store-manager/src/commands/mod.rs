@@ -22,8 +22,8 @@ pub(crate) use set_stock::{SetStock, SetStockError, set_stock};
 use messaging::requests::{self, Claim, RequestError};
 use prost::Message;
 use sha2::{Digest, Sha256};
-use runtime::grpc::deadline;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use runtime::postgres;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 /// A request as it was asked, so that asked again it is answered as the first time.
@@ -59,10 +59,9 @@ impl<Q: Message> Asked<Q> {
     }
 }
 
-/// Begins a transaction none of whose statements outlives what is left of the caller's deadline, in one round trip.
+/// Begins a transaction none of whose statements outlives what is left of the caller's deadline.
 async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let Some(remaining) = deadline::remaining() else { return pool.begin().await };
-    let timeout_ms = remaining.as_millis().max(1);
-    // A number of our own; `SET` takes no placeholders.
-    pool.begin_with(AssertSqlSafe(format!("BEGIN; SET LOCAL statement_timeout = {timeout_ms}"))).await
+    let mut transaction = postgres::begin(pool).await?;
+    postgres::set_statement_timeout(&mut transaction).await?;
+    Ok(transaction)
 }
