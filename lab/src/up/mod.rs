@@ -7,7 +7,11 @@ mod ports;
 mod steps;
 mod store;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 
@@ -39,7 +43,8 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     };
     if options.once {
         store.stop().await?;
-        return ending.into_result();
+        ending.into_result()?;
+        return remove_passing(&options, &logs);
     }
     paper::print_addresses(&store, &ending, &logs);
     tokio::select! {
@@ -48,7 +53,16 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
     println!("stopping");
     // A second Ctrl-C stops at once.
-    signals::unless_stopped(store.stop()).await
+    signals::unless_stopped(store.stop()).await?;
+    remove_passing(&options, &logs)
+}
+
+/// Removes logs that nobody will look for: of a run on free ports that went well.
+fn remove_passing(options: &UpOptions, logs: &Path) -> anyhow::Result<()> {
+    if options.free_ports && options.data.is_none() {
+        fs::remove_dir_all(logs).context("could not remove the logs")?;
+    }
+    Ok(())
 }
 
 /// Ends, with an error, when one of the programs does.
@@ -67,11 +81,14 @@ async fn watch(store: &Store) -> anyhow::Result<()> {
     }
 }
 
-/// An empty directory for the logs, which stay when all else goes.
+/// An empty directory for the logs, which stay when all else goes. Runs on free ports may be several at once.
 fn logs(options: &UpOptions) -> anyhow::Result<PathBuf> {
     let directory = match &options.data {
         Some(data) => data.join("logs"),
-        None => stack::target_directory().join("lab-logs"),
+        None if options.free_ports => {
+            stack::target_directory().join(format!("lab-logs/{}", std::process::id()))
+        }
+        None => stack::target_directory().join("lab-logs/up"),
     };
     if directory.exists() {
         fs::remove_dir_all(&directory).context("could not remove the logs of the run before")?;
