@@ -45,7 +45,10 @@ pub(crate) fn order(order: &Order, lines: &[OrderLine]) -> orders::Order {
 }
 
 /// A state an order has reached.
-pub(crate) fn reached_state(order_id: OrderId, reached: &ReachedState) -> orders::WatchOrderResponse {
+pub(crate) fn reached_state(
+    order_id: OrderId,
+    reached: &ReachedState,
+) -> orders::WatchOrderResponse {
     orders::WatchOrderResponse {
         order_id: order_id.to_string(),
         state: order_state(reached.state).into(),

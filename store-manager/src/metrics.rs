@@ -110,7 +110,8 @@ impl Metrics {
         if record.event_type() != Some(SagaCompleted::full_name().as_str()) {
             return;
         }
-        let Ok(OrderEvent { event: Some(Event::SagaCompleted(completed)) }) = record.decode() else {
+        let Ok(OrderEvent { event: Some(Event::SagaCompleted(completed)) }) = record.decode()
+        else {
             return;
         };
         let outcome = match completed.outcome() {

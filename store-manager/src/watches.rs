@@ -92,7 +92,8 @@ mod tests {
     fn nothing_is_left_of_those_who_left() {
         let watches = Watches::default();
         let order_id = OrderId::new();
-        let (first, second) = (watches.subscribe(order_id).unwrap(), watches.subscribe(order_id).unwrap());
+        let (first, second) =
+            (watches.subscribe(order_id).unwrap(), watches.subscribe(order_id).unwrap());
         drop(first);
         assert_eq!(watches.senders().len(), 1);
         drop(second);

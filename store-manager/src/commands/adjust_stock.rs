@@ -73,8 +73,11 @@ async fn attempt(
         .await?
         .ok_or(AdjustStockError::NoSuchProduct(product_id))?;
     let quantity = stock.quantity;
-    stock.quantity = adjusted(quantity, quantity_delta)
-        .ok_or(AdjustStockError::OutOfRange { product_id, quantity, quantity_delta })?;
+    stock.quantity = adjusted(quantity, quantity_delta).ok_or(AdjustStockError::OutOfRange {
+        product_id,
+        quantity,
+        quantity_delta,
+    })?;
     stock::write(&mut transaction, &mut stock).await?;
     let change = Change {
         product_id,

@@ -135,7 +135,8 @@ async fn price(
     if !users::share(connection, command.user_id).await? {
         return Err(CreateOrderError::UnknownUser(command.user_id));
     }
-    let mut product_ids: Vec<Uuid> = command.lines.iter().map(|(product_id, _)| product_id.0).collect();
+    let mut product_ids: Vec<Uuid> =
+        command.lines.iter().map(|(product_id, _)| product_id.0).collect();
     product_ids.sort_unstable();
     let products = products::share(connection, &product_ids).await?;
     let mut lines = Vec::with_capacity(command.lines.len());

@@ -21,8 +21,8 @@ pub(crate) use set_stock::{SetStock, SetStockError, set_stock};
 
 use messaging::requests::{self, Claim, RequestError};
 use prost::Message;
-use sha2::{Digest, Sha256};
 use runtime::postgres;
+use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 

@@ -56,7 +56,10 @@ pub(crate) fn adjusted(quantity: i64, delta: i64) -> Option<i64> {
 }
 
 /// The sum of quantities times unit prices, or `None` if it is too large.
-pub(crate) fn total(lines: impl IntoIterator<Item = (i32, i64)>, currency: Currency) -> Option<Money> {
+pub(crate) fn total(
+    lines: impl IntoIterator<Item = (i32, i64)>,
+    currency: Currency,
+) -> Option<Money> {
     let amount_minor = lines.into_iter().try_fold(0_i64, |sum, (quantity, unit_price_minor)| {
         sum.checked_add(unit_price_minor.checked_mul(quantity.into())?)
     })?;
@@ -78,7 +81,10 @@ mod tests {
 
     #[test]
     fn a_total_that_overflows_is_none() {
-        assert_eq!(total([(1, 5950), (2, 575)], Currency::CAD), Some(Money::new(7100, Currency::CAD)));
+        assert_eq!(
+            total([(1, 5950), (2, 575)], Currency::CAD),
+            Some(Money::new(7100, Currency::CAD))
+        );
         assert_eq!(total([(2, i64::MAX)], Currency::CAD), None);
         assert_eq!(total([(1, i64::MAX), (1, 1)], Currency::CAD), None);
     }

@@ -197,9 +197,8 @@ impl Situation {
             (OrderState::CreatingPayment, _) | (OrderState::Cancelling, true) => {
                 Outcome::Applies(Step::GiveStockBack(Failure::payment_refused(detail)))
             }
-            (OrderState::Cancelling, false) | (OrderState::Cancelled | OrderState::NeedsAttention, _) => {
-                Outcome::AlreadyDone
-            }
+            (OrderState::Cancelling, false)
+            | (OrderState::Cancelled | OrderState::NeedsAttention, _) => Outcome::AlreadyDone,
             // A payment that was created does not fail to be created.
             (OrderState::DecreasingStock | OrderState::Completed, _) => Outcome::Impossible,
         }
@@ -226,14 +225,16 @@ impl Situation {
 
     fn payment_cancelled(self) -> Outcome {
         match (self.state, self.stock_taken) {
-            (OrderState::Cancelling, true) => Outcome::Applies(Step::GiveStockBack(Failure::cancelled_by_caller())),
-            (OrderState::Cancelling, false) | (OrderState::Cancelled | OrderState::NeedsAttention, _) => {
-                Outcome::AlreadyDone
+            (OrderState::Cancelling, true) => {
+                Outcome::Applies(Step::GiveStockBack(Failure::cancelled_by_caller()))
             }
+            (OrderState::Cancelling, false)
+            | (OrderState::Cancelled | OrderState::NeedsAttention, _) => Outcome::AlreadyDone,
             // Payments cancels only what is CANCELLING, and that is left only as paid or given back.
-            (OrderState::DecreasingStock | OrderState::CreatingPayment | OrderState::Completed, _) => {
-                Outcome::Impossible
-            }
+            (
+                OrderState::DecreasingStock | OrderState::CreatingPayment | OrderState::Completed,
+                _,
+            ) => Outcome::Impossible,
         }
     }
 
@@ -243,7 +244,9 @@ impl Situation {
             (OrderState::CreatingPayment, _) | (OrderState::Completed, false) => {
                 Outcome::Applies(Step::AskPayments)
             }
-            (OrderState::NeedsAttention, _) => Outcome::Applies(Step::GiveStockBack(Failure::cancelled_by_caller())),
+            (OrderState::NeedsAttention, _) => {
+                Outcome::Applies(Step::GiveStockBack(Failure::cancelled_by_caller()))
+            }
             (OrderState::Cancelling | OrderState::Cancelled, _) => Outcome::AlreadyDone,
             // A paid order stays.
             (OrderState::Completed, true) => Outcome::Impossible,

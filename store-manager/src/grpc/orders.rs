@@ -61,7 +61,8 @@ impl OrderService for OrdersGrpc {
         &self,
         request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
-        let order_id = request::id("order_id", &request.get_ref().order_id).map_err(status::invalid)?;
+        let order_id =
+            request::id("order_id", &request.get_ref().order_id).map_err(status::invalid)?;
         let order = queries::get_order(&self.0.pool, order_id).await;
         let order = order.map_err(|error| status::store(&error))?;
         Ok(Response::new(order.ok_or_else(|| status::order_not_found(order_id))?))
@@ -80,7 +81,8 @@ impl OrderService for OrdersGrpc {
         &self,
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let order_id = request::id("order_id", &request.get_ref().order_id).map_err(status::invalid)?;
+        let order_id =
+            request::id("order_id", &request.get_ref().order_id).map_err(status::invalid)?;
         let states = queries::watch_order(&self.0.pool, &self.0.watches, order_id).await;
         let states = states.map_err(|error| match error {
             WatchOrderError::NoSuchOrder => status::order_not_found(order_id),
@@ -125,7 +127,8 @@ fn read_lines(violations: &mut Violations, lines: &[Line]) -> Option<Vec<(Produc
         }
         let in_range = (1..=MAX_QUANTITY).contains(&line.quantity);
         if !in_range {
-            violations.add(format!("lines[{number}].quantity"), format!("must be 1 to {MAX_QUANTITY}"));
+            violations
+                .add(format!("lines[{number}].quantity"), format!("must be 1 to {MAX_QUANTITY}"));
         }
         read.extend(product_id.map(|product_id| (product_id, line.quantity)));
     }

@@ -96,9 +96,8 @@ fn read_delete_product(
     let product_id = violations.check("product_id", request.get_ref().product_id.parse());
     let asked =
         request::asked(&mut violations, DELETE_PRODUCT, request, |fields| &mut fields.request_id);
-    violations.finish(|| {
-        Some(DeleteProduct { asked: asked?.safe_to_repeat(), product_id: product_id? })
-    })
+    violations
+        .finish(|| Some(DeleteProduct { asked: asked?.safe_to_repeat(), product_id: product_id? }))
 }
 
 fn read_list_products(request: &ListProductsRequest) -> Result<(String, Page), InvalidRequest> {

@@ -87,13 +87,16 @@ pub(super) fn optional_time(
     time: Option<Timestamp>,
 ) -> Option<Option<OffsetDateTime>> {
     let Some(Timestamp { seconds, nanos }) = time else { return Some(None) };
-    let in_range = (FIRST_SECOND..=LAST_SECOND).contains(&seconds)
-        && (0..NANOS_PER_SECOND).contains(&nanos);
+    let in_range =
+        (FIRST_SECOND..=LAST_SECOND).contains(&seconds) && (0..NANOS_PER_SECOND).contains(&nanos);
     let time = in_range
         .then(|| i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos))
         .and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok());
     if time.is_none() {
-        violations.add(field, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
+        violations.add(
+            field,
+            "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z",
+        );
         return None;
     }
     Some(time)

@@ -86,12 +86,17 @@ fn read_adjust_stock(request: &Request<AdjustStockRequest>) -> Result<AdjustStoc
     let product_id = violations.check("product_id", fields.product_id.parse());
     let quantity_delta = fields.quantity_delta;
     if quantity_delta == 0 || !(-MAX_QUANTITY..=MAX_QUANTITY).contains(&quantity_delta) {
-        violations.add("quantity_delta", format!("must be -{MAX_QUANTITY} to {MAX_QUANTITY}, not 0"));
+        violations
+            .add("quantity_delta", format!("must be -{MAX_QUANTITY} to {MAX_QUANTITY}, not 0"));
     }
     let asked =
         request::asked(&mut violations, ADJUST_STOCK, request, |fields| &mut fields.request_id);
     violations.finish(|| {
-        Some(AdjustStock { asked: asked?.safe_to_repeat(), product_id: product_id?, quantity_delta })
+        Some(AdjustStock {
+            asked: asked?.safe_to_repeat(),
+            product_id: product_id?,
+            quantity_delta,
+        })
     })
 }
 

@@ -51,7 +51,8 @@ impl UserService for UsersGrpc {
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
-        let user_id = request::id("user_id", &request.get_ref().user_id).map_err(status::invalid)?;
+        let user_id =
+            request::id("user_id", &request.get_ref().user_id).map_err(status::invalid)?;
         let user = queries::get_user(&self.0.pool, user_id).await;
         let user = user.map_err(|error| status::store(&error))?;
         Ok(Response::new(user.ok_or_else(|| status::user_not_found(user_id))?))
@@ -87,9 +88,9 @@ fn read_create_user(request: &Request<CreateUserRequest>) -> Result<CreateUser, 
 /// Whether mail arrives there is for the mail to find out; here it only has to look like an address.
 fn read_email(violations: &mut Violations, text: &str) -> Option<String> {
     let email = violations.text("email", text, EMAIL_LENGTH)?;
-    let parts = email.split_once('@').filter(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-    });
+    let parts = email
+        .split_once('@')
+        .filter(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if parts.is_none() || email.contains(char::is_whitespace) {
         violations.add("email", "must be an e-mail address, such as ada@example.com");
         return None;
@@ -116,13 +117,10 @@ fn read_delete_user(request: &Request<DeleteUserRequest>) -> Result<DeleteUser, 
     let user_id = violations.check("user_id", request.get_ref().user_id.parse());
     let asked =
         request::asked(&mut violations, DELETE_USER, request, |fields| &mut fields.request_id);
-    violations
-        .finish(|| Some(DeleteUser { asked: asked?.safe_to_repeat(), user_id: user_id? }))
+    violations.finish(|| Some(DeleteUser { asked: asked?.safe_to_repeat(), user_id: user_id? }))
 }
 
-fn read_list_users(
-    request: &ListUsersRequest,
-) -> Result<(Option<UserType>, Page), InvalidRequest> {
+fn read_list_users(request: &ListUsersRequest) -> Result<(Option<UserType>, Page), InvalidRequest> {
     let mut violations = Violations::default();
     let user_type = read_type(&mut violations, request.r#type);
     let filter = ListUsersRequest { page_size: 0, page_token: String::new(), ..request.clone() };

@@ -4,7 +4,11 @@ use messaging::{Context, HandleError};
 use proto::store::payments::events::v1::PaymentCreated;
 use sqlx::PgConnection;
 
-use crate::{domain::saga::{Input, Payment}, handlers::id, steps};
+use crate::{
+    domain::saga::{Input, Payment},
+    handlers::id,
+    steps,
+};
 
 /// Handles the event.
 pub(super) async fn handle(

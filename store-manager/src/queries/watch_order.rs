@@ -73,7 +73,8 @@ impl States {
     async fn read(&mut self) -> sqlx::Result<()> {
         let mut connection = self.pool.acquire().await?;
         let reached =
-            order_states::of_order_after(&mut connection, self.order_id, self.last.state_id).await?;
+            order_states::of_order_after(&mut connection, self.order_id, self.last.state_id)
+                .await?;
         if let Some(last) = reached.last() {
             self.last = last.clone();
         }

@@ -66,8 +66,12 @@ pub(crate) async fn perform(
         Step::NotePayment(payment) => order.note_payment(payment),
         Step::VoidPayment(payment) => {
             order.note_payment(payment);
-            outbox::append(connection, context, &announcements::order_cancellation_requested(order))
-                .await?;
+            outbox::append(
+                connection,
+                context,
+                &announcements::order_cancellation_requested(order),
+            )
+            .await?;
         }
         Step::Pay(payment_id) => {
             order.pay(payment_id);
@@ -75,8 +79,12 @@ pub(crate) async fn perform(
         }
         Step::AskPayments => {
             order.start_cancelling(Failure::cancelled_by_caller());
-            outbox::append(connection, context, &announcements::order_cancellation_requested(order))
-                .await?;
+            outbox::append(
+                connection,
+                context,
+                &announcements::order_cancellation_requested(order),
+            )
+            .await?;
         }
         Step::Cancel => {
             order.cancel(Failure::cancelled_by_caller());

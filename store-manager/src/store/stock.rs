@@ -52,7 +52,9 @@ pub(crate) async fn lock_of_order(
     connection: &mut PgConnection,
     order_id: OrderId,
 ) -> sqlx::Result<Vec<Line>> {
-    sqlx::query_file_as!(Line, "sql/lock_stock_of_order.sql", order_id.0).fetch_all(connection).await
+    sqlx::query_file_as!(Line, "sql/lock_stock_of_order.sql", order_id.0)
+        .fetch_all(connection)
+        .await
 }
 
 /// Takes all the lines of an order out of the locked stock.

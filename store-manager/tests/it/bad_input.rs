@@ -1,11 +1,11 @@
 //! Bad input to every rpc: one answer with one code and reason, all wrong fields at once, and nothing written.
 
-use prost::Message;
-use prost_types::{Duration, Timestamp};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
+use prost::Message;
+use prost_types::{Duration, Timestamp};
 use proto::{
     ProductId, google,
     store::{
@@ -101,7 +101,8 @@ async fn orders_name_all_their_wrong_fields_and_write_nothing() {
         start_time: Some(Timestamp { seconds: i64::MAX, nanos: 0 }),
         end_time: Some(Timestamp { seconds: 0, nanos: -1 }),
     };
-    let all = ["user_id", "state", "older_than", "start_time", "end_time", "page_size", "page_token"];
+    let all =
+        ["user_id", "state", "older_than", "start_time", "end_time", "page_size", "page_token"];
     wrong_fields!(scene, orders.list_orders, request, all);
     let request = ListOrdersRequest {
         start_time: Some(Timestamp { seconds: 1, nanos: 0 }),
@@ -165,7 +166,8 @@ async fn products_and_users_name_all_their_wrong_fields_and_write_nothing() {
     let money = |currency_code: &str, units, nanos| {
         Some(google::r#type::Money { currency_code: currency_code.to_owned(), units, nanos })
     };
-    let prices = [None, money("USD", 1, 0), money("CAD", 0, 0), money("CAD", -1, 0), money("CAD", 1, 1)];
+    let prices =
+        [None, money("USD", 1, 0), money("CAD", 0, 0), money("CAD", -1, 0), money("CAD", 1, 1)];
     for price in prices.into_iter().chain([money("", 1, 0), money("CAD", i64::MAX, 0)]) {
         let request = CreateProductRequest {
             name: "x".repeat(201),
@@ -173,7 +175,12 @@ async fn products_and_users_name_all_their_wrong_fields_and_write_nothing() {
             price,
             request_id: bad(),
         };
-        wrong_fields!(scene, products.create_product, request, ["name", "sku", "price", "request_id"]);
+        wrong_fields!(
+            scene,
+            products.create_product,
+            request,
+            ["name", "sku", "price", "request_id"]
+        );
     }
     let request = CreateProductRequest { name: " ".to_owned(), ..Default::default() };
     wrong_fields!(scene, products.create_product, request, ["name", "sku", "price"]);
@@ -181,8 +188,7 @@ async fn products_and_users_name_all_their_wrong_fields_and_write_nothing() {
     wrong_fields!(scene, products.delete_product, request, ["product_id", "request_id"]);
     let request = GetProductRequest { product_id: bad() };
     wrong_fields!(scene, products.get_product, request, ["product_id"]);
-    let request =
-        ListProductsRequest { page_size: -7, page_token: bad(), search: "x".repeat(201) };
+    let request = ListProductsRequest { page_size: -7, page_token: bad(), search: "x".repeat(201) };
     wrong_fields!(scene, products.list_products, request, ["search", "page_size", "page_token"]);
 
     for email in ["", "a@", "@b", "no address", "a@b@c", "a b@c", "a\u{7}@b"] {
@@ -219,16 +225,29 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn numbers() -> impl Strategy<Value = i64> {
-    prop_oneof![Just(0), Just(1), Just(-1), Just(i64::MAX), Just(i64::MIN), any::<i64>(), 1..100_i64]
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(-1),
+        Just(i64::MAX),
+        Just(i64::MIN),
+        any::<i64>(),
+        1..100_i64
+    ]
 }
 
 type Fields = (Vec<String>, Vec<i64>);
 
-#[allow(clippy::cast_possible_truncation, clippy::too_many_lines, reason = "any number will do; a list")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::too_many_lines,
+    reason = "any number will do; a list"
+)]
 async fn call(scene: &Scene, rpc: usize, (texts, numbers): &Fields) -> Result<(), Status> {
     let text = |index: usize| texts[index].clone();
     let number = |index: usize| numbers[index] as i32;
-    let money = || google::r#type::Money { currency_code: text(2), units: numbers[0], nanos: number(1) };
+    let money =
+        || google::r#type::Money { currency_code: text(2), units: numbers[0], nanos: number(1) };
     let time = |index: usize| Some(Timestamp { seconds: numbers[index], nanos: number(index + 1) });
     let (orders, stock) = (&scene.orders, &scene.stock);
     let (products, users) = (&scene.products, &scene.users);
@@ -255,7 +274,10 @@ async fn call(scene: &Scene, rpc: usize, (texts, numbers): &Fields) -> Result<()
             };
             orders.list_orders(Request::new(request)).await.map(drop)
         }
-        4 => orders.watch_order(Request::new(WatchOrderRequest { order_id: text(0) })).await.map(drop),
+        4 => orders
+            .watch_order(Request::new(WatchOrderRequest { order_id: text(0) }))
+            .await
+            .map(drop),
         5 => {
             let request =
                 SetStockRequest { product_id: text(0), quantity: numbers[0], request_id: text(1) };
@@ -288,11 +310,8 @@ async fn call(scene: &Scene, rpc: usize, (texts, numbers): &Fields) -> Result<()
             products.create_product(Request::new(request)).await.map(drop)
         }
         10 => {
-            let request = ListProductsRequest {
-                page_size: number(0),
-                page_token: text(0),
-                search: text(1),
-            };
+            let request =
+                ListProductsRequest { page_size: number(0), page_token: text(0), search: text(1) };
             products.list_products(Request::new(request)).await.map(drop)
         }
         11 => {
@@ -334,7 +353,8 @@ fn no_request_is_answered_with_internal() {
     let scene = runtime.block_on(Scene::new());
     let fields =
         (prop::collection::vec(texts(), 4), prop::collection::vec(numbers(), 4), 0_usize..17);
-    let mut runner = TestRunner::new(Config { cases: 1_500, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 1_500, failure_persistence: None, ..Config::default() });
     runner
         .run(&fields, |(texts, numbers, rpc)| {
             let answer = runtime.block_on(call(&scene, rpc, &(texts, numbers)));

@@ -44,7 +44,8 @@ macro_rules! answered_as_the_first_time {
         request.request_id = new_id();
         let first = $scene.$service.$rpc(Request::new(request.clone())).await.unwrap().into_inner();
         let before = $scene.everything().await;
-        let second = $scene.$service.$rpc(Request::new(request.clone())).await.unwrap().into_inner();
+        let second =
+            $scene.$service.$rpc(Request::new(request.clone())).await.unwrap().into_inner();
         assert_eq!(first, second);
         let mut by_metadata = Request::new(request.clone());
         let key = std::mem::take(&mut by_metadata.get_mut().request_id);
@@ -53,7 +54,10 @@ macro_rules! answered_as_the_first_time {
         let mut $other = request;
         $change;
         let status = $scene.$service.$rpc(Request::new($other)).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::InvalidArgument, "REQUEST_ID_REUSED")
+        );
         assert_eq!($scene.everything().await, before);
         first
     }};
@@ -141,7 +145,8 @@ async fn every_command_of_the_catalogue_asked_twice_is_done_once() {
 async fn an_order_of_what_is_not_known_is_refused_and_announced_once_for_a_request() {
     let scene = Scene::new().await;
     let unknown = ProductId::new();
-    let request = CreateOrderRequest { request_id: new_id(), ..order_request(&[(LAPTOP, 1), (unknown, 1)]) };
+    let request =
+        CreateOrderRequest { request_id: new_id(), ..order_request(&[(LAPTOP, 1), (unknown, 1)]) };
     let status = scene.orders.create_order(Request::new(request.clone())).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "PRODUCT_NOT_FOUND"));
     let resource = status.get_error_details().resource_info().unwrap().clone();
@@ -150,7 +155,8 @@ async fn an_order_of_what_is_not_known_is_refused_and_announced_once_for_a_reque
     assert_eq!(count, (1, 1));
     scene.orders.create_order(Request::new(request)).await.unwrap_err();
     assert_eq!(announced_refusals(&scene).await, count);
-    let request = CreateOrderRequest { user_id: UserId::new().to_string(), ..order_request(&[(LAPTOP, 1)]) };
+    let request =
+        CreateOrderRequest { user_id: UserId::new().to_string(), ..order_request(&[(LAPTOP, 1)]) };
     let status = scene.orders.create_order(Request::new(request)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "USER_NOT_FOUND"));
     assert_eq!(announced_refusals(&scene).await, (2, 2));
@@ -186,14 +192,18 @@ async fn a_request_that_failed_can_succeed_later_under_the_same_id() {
 async fn stock_that_is_set_or_adjusted_is_announced_with_the_difference() {
     let scene = Scene::new().await;
     let product_id = GADGET.to_string();
-    let set = SetStockRequest { product_id: product_id.clone(), quantity: 5, request_id: String::new() };
+    let set =
+        SetStockRequest { product_id: product_id.clone(), quantity: 5, request_id: String::new() };
     scene.stock.set_stock(Request::new(set.clone())).await.unwrap();
     // The quantity that it has already: nothing changes, nothing is announced.
     scene.stock.set_stock(Request::new(set)).await.unwrap();
     let adjust = AdjustStockRequest { product_id, quantity_delta: -4, request_id: String::new() };
     scene.stock.adjust_stock(Request::new(adjust.clone())).await.unwrap();
     let status = scene.stock.adjust_stock(Request::new(adjust)).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "STOCK_OUT_OF_RANGE"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "STOCK_OUT_OF_RANGE")
+    );
     let announced = scene.announced(GADGET).await;
     let lines: Vec<StockLine> = announced
         .iter()
@@ -236,7 +246,10 @@ async fn a_product_goes_only_when_no_open_order_has_it_and_its_name_stays_in_the
     let scene = Scene::new().await;
     let open = scene.placed().await;
     let status = delete(&scene, LAPTOP).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "PRODUCT_IN_USE"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "PRODUCT_IN_USE")
+    );
     let precondition = status.get_error_details().precondition_failure().unwrap().clone();
     assert_eq!(precondition.violations.len(), 1);
     cancel(&scene, open).await.unwrap();
@@ -262,8 +275,12 @@ async fn a_user_with_orders_stays() {
     cancel(&scene, order_id).await.unwrap();
     let request = DeleteUserRequest { user_id: ADA.to_string(), request_id: String::new() };
     let status = scene.users.delete_user(Request::new(request)).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "USER_HAS_ORDERS"));
-    let request = DeleteUserRequest { user_id: UserId::new().to_string(), request_id: String::new() };
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "USER_HAS_ORDERS")
+    );
+    let request =
+        DeleteUserRequest { user_id: UserId::new().to_string(), request_id: String::new() };
     let status = scene.users.delete_user(Request::new(request)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "USER_NOT_FOUND"));
 }

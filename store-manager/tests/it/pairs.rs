@@ -79,7 +79,10 @@ use Effect::{Moves, Nothing, Rejected};
 fn records(order_id: OrderId) -> [Record; 8] {
     let order_id_text = order_id.to_string();
     [
-        event(&OrderEvent::from(OrderCreated { order_id: order_id_text.clone(), ..Default::default() })),
+        event(&OrderEvent::from(OrderCreated {
+            order_id: order_id_text.clone(),
+            ..Default::default()
+        })),
         event(&StockEvent::from(StockDecreaseFailed {
             order_id: order_id_text.clone(),
             ..Default::default()
@@ -154,7 +157,9 @@ impl Situation {
             DecreasingStock | CancelledUnannounced | Cancelled => &[],
             CreatingPayment | CancellingShort | CancellingAsked => &[&order_created],
             CancellingRefused => &[&order_created, &failed],
-            Completed | CancellingAskedWithPayment | CancelledWithPayment => &[&order_created, &created],
+            Completed | CancellingAskedWithPayment | CancelledWithPayment => {
+                &[&order_created, &created]
+            }
             Paid => &[&order_created, &created, &processed],
             NeedsAttention => {
                 scene.deliver(&order_created).await.unwrap();
@@ -231,8 +236,14 @@ async fn own_announcements_ask_nothing_of_anybody() {
             order_id: order_id.clone(),
             ..Default::default()
         })),
-        event(&OrderEvent::from(SagaCompleted { order_id: order_id.clone(), ..Default::default() })),
-        event(&StockEvent::from(StockDecreased { order_id: order_id.clone(), ..Default::default() })),
+        event(&OrderEvent::from(SagaCompleted {
+            order_id: order_id.clone(),
+            ..Default::default()
+        })),
+        event(&StockEvent::from(StockDecreased {
+            order_id: order_id.clone(),
+            ..Default::default()
+        })),
         event(&StockEvent::from(StockIncreaseFailed { order_id, ..Default::default() })),
         event(&StockEvent::from(StockSet { line: Some(Default::default()) })),
     ] {

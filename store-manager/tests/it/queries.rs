@@ -40,7 +40,8 @@ async fn orders_are_listed_newest_first_page_by_page_each_once_with_its_lines() 
     let mut request = ListOrdersRequest { page_size: 2, ..Default::default() };
     let mut found = Vec::new();
     loop {
-        let page = scene.orders.list_orders(Request::new(request.clone())).await.unwrap().into_inner();
+        let page =
+            scene.orders.list_orders(Request::new(request.clone())).await.unwrap().into_inner();
         assert!(page.orders.len() <= 2);
         found.extend(page.orders);
         if page.next_page_token.is_empty() {
@@ -62,7 +63,8 @@ async fn orders_are_filtered_by_user_state_and_time() {
     let by_state = |state: State| ListOrdersRequest { state: state.into(), ..Default::default() };
     assert_eq!(listed(&scene, by_state(State::Cancelled)).await, [cancelled.to_string()]);
     assert_eq!(listed(&scene, by_state(State::DecreasingStock)).await, [kept.to_string()]);
-    let by_user = |user_id: UserId| ListOrdersRequest { user_id: user_id.to_string(), ..Default::default() };
+    let by_user =
+        |user_id: UserId| ListOrdersRequest { user_id: user_id.to_string(), ..Default::default() };
     assert_eq!(listed(&scene, by_user(ADA)).await.len(), 2);
     assert_eq!(listed(&scene, by_user(UserId::new())).await.len(), 0);
     let second = scene.get(cancelled).await.create_time;
@@ -94,7 +96,8 @@ async fn stock_is_listed_with_names_and_below_a_quantity() {
     let page = scene.stock.list_stock(Request::new(request)).await.unwrap().into_inner();
     assert_eq!((page.stock.len(), page.next_page_token.as_str()), (1, ""));
     let request = GetStockRequest { product_id: GADGET.to_string() };
-    let stock = scene.stock.get_stock(Request::new(request)).await.unwrap().into_inner().stock.unwrap();
+    let stock =
+        scene.stock.get_stock(Request::new(request)).await.unwrap().into_inner().stock.unwrap();
     assert_eq!((stock.quantity, stock.name.as_str()), (2, "Gadget XYZ"));
     assert_eq!(stock.price.unwrap().nanos, 750_000_000);
 }
@@ -102,7 +105,9 @@ async fn stock_is_listed_with_names_and_below_a_quantity() {
 #[tokio::test]
 async fn products_are_found_by_a_part_of_name_or_sku_whatever_the_case() {
     let scene = Scene::new().await;
-    for (search, count) in [("", 4), ("LAPTOP", 1), ("kb678", 1), ("e", 3), ("%", 0), ("_", 0), ("\\", 0)] {
+    for (search, count) in
+        [("", 4), ("LAPTOP", 1), ("kb678", 1), ("e", 3), ("%", 0), ("_", 0), ("\\", 0)]
+    {
         let request = ListProductsRequest { search: search.to_owned(), ..Default::default() };
         let found = scene.products.list_products(Request::new(request)).await.unwrap().into_inner();
         assert_eq!(found.products.len(), count, "{search}");

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use proto::store::orders::v1::{CreateOrderRequest, order::State, order_service_server::OrderService};
+use proto::store::orders::v1::{
+    CreateOrderRequest, order::State, order_service_server::OrderService,
+};
 use tonic::{Code, Request};
 use uuid::Uuid;
 
@@ -15,8 +17,10 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_calls_with_one_request_id_are_one_order_and_one_answer() {
     let scene = Scene::new().await;
-    let request =
-        CreateOrderRequest { request_id: Uuid::now_v7().to_string(), ..order_request(&[(LAPTOP, 1)]) };
+    let request = CreateOrderRequest {
+        request_id: Uuid::now_v7().to_string(),
+        ..order_request(&[(LAPTOP, 1)])
+    };
     let answers =
         join_all((0..50).map(|_| scene.orders.create_order(Request::new(request.clone())))).await;
     let first = answers[0].as_ref().unwrap().get_ref().clone();
@@ -68,10 +72,8 @@ async fn a_product_deleted_while_orders_are_placed_is_in_no_order_that_is_open()
     for _ in 0..20 {
         let product_id = scene.product(100, 10).await;
         let lines = [(LAPTOP, 1), (product_id, 1)];
-        let (deleted, orders) = tokio::join!(
-            delete(&scene, product_id),
-            join_all((0..4).map(|_| scene.order(&lines)))
-        );
+        let (deleted, orders) =
+            tokio::join!(delete(&scene, product_id), join_all((0..4).map(|_| scene.order(&lines))));
         let placed = orders.iter().filter(|order| order.is_ok()).count();
         match deleted {
             Ok(()) => assert_eq!(placed, 0),

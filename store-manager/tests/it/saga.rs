@@ -22,8 +22,7 @@ use crate::scene::{
 };
 
 pub(crate) async fn cancel(scene: &Scene, order_id: OrderId) -> Result<Order, Status> {
-    let request =
-        CancelOrderRequest { order_id: order_id.to_string(), request_id: String::new() };
+    let request = CancelOrderRequest { order_id: order_id.to_string(), request_id: String::new() };
     Ok(scene.orders.cancel_order(Request::new(request)).await?.into_inner().order.unwrap())
 }
 
@@ -89,7 +88,9 @@ async fn all_lines_are_taken_and_told_with_what_is_left() {
     let lines: Vec<_> = event
         .lines
         .iter()
-        .map(|line| (line.product_id.clone(), line.quantity, line.quantity_after, line.stock_version))
+        .map(|line| {
+            (line.product_id.clone(), line.quantity, line.quantity_after, line.stock_version)
+        })
         .collect();
     assert_eq!(lines, [(KEYBOARD.to_string(), 1, 499, 2), (GADGET.to_string(), 2, 0, 2)]);
     assert_eq!(event.total.unwrap().units, 71);

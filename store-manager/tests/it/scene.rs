@@ -14,8 +14,8 @@ use proto::{
     store::{
         catalog::v1::{CreateProductRequest, product_service_server::ProductService},
         orders::v1::{
-            CreateOrderRequest, GetOrderRequest, Order, create_order_request::Line,
-            order::State, order_service_server::OrderService,
+            CreateOrderRequest, GetOrderRequest, Order, create_order_request::Line, order::State,
+            order_service_server::OrderService,
         },
         payments::events::v1::{
             PaymentCancelled, PaymentCreated, PaymentCreationFailed, PaymentEvent, PaymentProcessed,

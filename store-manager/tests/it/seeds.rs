@@ -8,7 +8,8 @@ use crate::scene::{GADGET, KEYBOARD, LAPTOP, Scene};
 #[tokio::test]
 async fn the_seed_data_goes_through_the_outbox() {
     let scene = Scene::new().await;
-    let on_hand = [scene.on_hand(LAPTOP).await, scene.on_hand(KEYBOARD).await, scene.on_hand(GADGET).await];
+    let on_hand =
+        [scene.on_hand(LAPTOP).await, scene.on_hand(KEYBOARD).await, scene.on_hand(GADGET).await];
     assert_eq!(on_hand, [1_000, 500, 2]);
     let announced = scene.announced(LAPTOP).await;
     let names: Vec<_> = announced.iter().map(crate::scene::Announced::name).collect();

@@ -59,8 +59,7 @@ async fn orders_are_taken_while_kafka_is_down_and_a_stop_ends_watches_and_the_se
     let request = GetOrderRequest { order_id: order_id.clone() };
     let order = client.get_order(request).await.unwrap().into_inner().order.unwrap();
     assert_eq!(order.state(), State::DecreasingStock);
-    let mut states =
-        client.watch_order(WatchOrderRequest { order_id }).await.unwrap().into_inner();
+    let mut states = client.watch_order(WatchOrderRequest { order_id }).await.unwrap().into_inner();
     assert_eq!(states.message().await.unwrap().unwrap().state(), State::DecreasingStock);
     all.shutdown().request();
     let ended = tokio::time::timeout(Duration::from_secs(5), states.message()).await.unwrap();

@@ -65,7 +65,9 @@ async fn a_late_watch_tells_the_whole_history_and_waits_if_the_order_goes_on() {
     let order_id = completed(&scene).await;
     cancel(&scene, order_id).await.unwrap();
     let mut states = watch(&scene, order_id).await;
-    for state in [State::DecreasingStock, State::CreatingPayment, State::Completed, State::Cancelling] {
+    for state in
+        [State::DecreasingStock, State::CreatingPayment, State::Completed, State::Cancelling]
+    {
         assert_eq!(next(&mut states).await, Some(state));
     }
     scene.deliver(&payment_cancelled(order_id)).await.unwrap();

@@ -51,194 +51,196 @@ const fn situation(
 }
 
 #[allow(clippy::too_many_lines, reason = "a table")]
-fn table() -> [Row; 13] {[
-    Row {
-        situation: situation(OrderState::DecreasingStock, false, false, false, false),
-        outcomes: [
-            Applies(Step::TakeStock),
-            Impossible,
-            Impossible,
-            Impossible,
-            Impossible,
-            Impossible,
-            Impossible,
-            Impossible,
-            Applies(Step::Cancel),
-        ],
-    },
-    Row {
-        situation: situation(OrderState::CreatingPayment, true, false, false, false),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            Applies(Step::Complete(payment())),
-            Applies(refused()),
-            Impossible,
-            Impossible,
-            Applies(Step::AskPayments),
-        ],
-    },
-    Row {
-        situation: situation(OrderState::Completed, true, false, true, true),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            AlreadyDone,
-            Impossible,
-            Applies(Step::Pay(PAYMENT_ID)),
-            Impossible,
-            Applies(Step::AskPayments),
-        ],
-    },
-    Row {
-        situation: situation(OrderState::Completed, true, true, true, true),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            Impossible,
-            Impossible,
-        ],
-    },
-    // A line was short, or the payment was refused and the lines are back.
-    Row {
-        situation: situation(OrderState::Cancelling, false, false, false, false),
-        outcomes: [
-            AlreadyDone,
-            Applies(Step::Cancel),
-            Applies(Step::Cancel),
-            Impossible,
-            Applies(Step::NotePayment(payment())),
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-        ],
-    },
-    // Payments cancelled, the lines are back.
-    Row {
-        situation: situation(OrderState::Cancelling, false, false, true, true),
-        outcomes: [
-            AlreadyDone,
-            Applies(Step::Cancel),
-            Applies(Step::Cancel),
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-        ],
-    },
-    // The caller cancelled while the payment was being created.
-    Row {
-        situation: situation(OrderState::Cancelling, true, false, false, false),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            Applies(Step::NotePayment(payment())),
-            Applies(refused()),
-            Applies(Step::Pay(PAYMENT_ID)),
-            Applies(cancelled()),
-            AlreadyDone,
-        ],
-    },
-    // The caller cancelled a completed order.
-    Row {
-        situation: situation(OrderState::Cancelling, true, false, true, true),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            AlreadyDone,
-            Applies(refused()),
-            Applies(Step::Pay(PAYMENT_ID)),
-            Applies(cancelled()),
-            AlreadyDone,
-        ],
-    },
-    Row {
-        situation: situation(OrderState::Cancelled, false, false, false, false),
-        outcomes: [
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            Applies(Step::EndSaga),
-            TooLate(Step::VoidPayment(payment())),
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-        ],
-    },
-    Row {
-        situation: situation(OrderState::Cancelled, false, false, false, true),
-        outcomes: [
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            TooLate(Step::VoidPayment(payment())),
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-        ],
-    },
-    Row {
-        situation: situation(OrderState::Cancelled, false, false, true, true),
-        outcomes: [
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-        ],
-    },
-    Row {
-        situation: situation(OrderState::NeedsAttention, true, false, false, true),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            Applies(Step::NotePayment(payment())),
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            Applies(cancelled()),
-        ],
-    },
-    Row {
-        situation: situation(OrderState::NeedsAttention, true, false, true, true),
-        outcomes: [
-            AlreadyDone,
-            Impossible,
-            Impossible,
-            Impossible,
-            AlreadyDone,
-            AlreadyDone,
-            Impossible,
-            AlreadyDone,
-            Applies(cancelled()),
-        ],
-    },
-]}
+fn table() -> [Row; 13] {
+    [
+        Row {
+            situation: situation(OrderState::DecreasingStock, false, false, false, false),
+            outcomes: [
+                Applies(Step::TakeStock),
+                Impossible,
+                Impossible,
+                Impossible,
+                Impossible,
+                Impossible,
+                Impossible,
+                Impossible,
+                Applies(Step::Cancel),
+            ],
+        },
+        Row {
+            situation: situation(OrderState::CreatingPayment, true, false, false, false),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                Applies(Step::Complete(payment())),
+                Applies(refused()),
+                Impossible,
+                Impossible,
+                Applies(Step::AskPayments),
+            ],
+        },
+        Row {
+            situation: situation(OrderState::Completed, true, false, true, true),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                AlreadyDone,
+                Impossible,
+                Applies(Step::Pay(PAYMENT_ID)),
+                Impossible,
+                Applies(Step::AskPayments),
+            ],
+        },
+        Row {
+            situation: situation(OrderState::Completed, true, true, true, true),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                Impossible,
+                Impossible,
+            ],
+        },
+        // A line was short, or the payment was refused and the lines are back.
+        Row {
+            situation: situation(OrderState::Cancelling, false, false, false, false),
+            outcomes: [
+                AlreadyDone,
+                Applies(Step::Cancel),
+                Applies(Step::Cancel),
+                Impossible,
+                Applies(Step::NotePayment(payment())),
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+            ],
+        },
+        // Payments cancelled, the lines are back.
+        Row {
+            situation: situation(OrderState::Cancelling, false, false, true, true),
+            outcomes: [
+                AlreadyDone,
+                Applies(Step::Cancel),
+                Applies(Step::Cancel),
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+            ],
+        },
+        // The caller cancelled while the payment was being created.
+        Row {
+            situation: situation(OrderState::Cancelling, true, false, false, false),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                Applies(Step::NotePayment(payment())),
+                Applies(refused()),
+                Applies(Step::Pay(PAYMENT_ID)),
+                Applies(cancelled()),
+                AlreadyDone,
+            ],
+        },
+        // The caller cancelled a completed order.
+        Row {
+            situation: situation(OrderState::Cancelling, true, false, true, true),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                AlreadyDone,
+                Applies(refused()),
+                Applies(Step::Pay(PAYMENT_ID)),
+                Applies(cancelled()),
+                AlreadyDone,
+            ],
+        },
+        Row {
+            situation: situation(OrderState::Cancelled, false, false, false, false),
+            outcomes: [
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                Applies(Step::EndSaga),
+                TooLate(Step::VoidPayment(payment())),
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+            ],
+        },
+        Row {
+            situation: situation(OrderState::Cancelled, false, false, false, true),
+            outcomes: [
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                TooLate(Step::VoidPayment(payment())),
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+            ],
+        },
+        Row {
+            situation: situation(OrderState::Cancelled, false, false, true, true),
+            outcomes: [
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+            ],
+        },
+        Row {
+            situation: situation(OrderState::NeedsAttention, true, false, false, true),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                Applies(Step::NotePayment(payment())),
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                Applies(cancelled()),
+            ],
+        },
+        Row {
+            situation: situation(OrderState::NeedsAttention, true, false, true, true),
+            outcomes: [
+                AlreadyDone,
+                Impossible,
+                Impossible,
+                Impossible,
+                AlreadyDone,
+                AlreadyDone,
+                Impossible,
+                AlreadyDone,
+                Applies(cancelled()),
+            ],
+        },
+    ]
+}
 
 #[test]
 fn every_pair_of_situation_and_input_has_its_outcome() {
@@ -266,7 +268,9 @@ fn the_table_has_every_state() {
 #[test]
 fn another_payment_than_the_orders_own_is_impossible() {
     let other = PaymentId(uuid::Uuid::from_u128(8));
-    for Row { situation, .. } in table().into_iter().filter(|row| row.situation.payment_id.is_some()) {
+    for Row { situation, .. } in
+        table().into_iter().filter(|row| row.situation.payment_id.is_some())
+    {
         for input in [
             Input::PaymentCreated(Payment { payment_id: other, ..payment() }),
             Input::PaymentCreationFailed(other, String::new()),
