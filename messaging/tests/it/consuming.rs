@@ -107,7 +107,7 @@ async fn a_commit_whose_outcome_is_unknown_is_repeated_without_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_kafka_and_without_a_database_it_waits_and_still_stops() {
+async fn without_kafka_it_waits_and_still_stops() {
     let mut world = World::new().await;
     world.brokers = String::from("127.0.0.1:1");
     let running = world.start(Script::new(world.topic, |_| Act::Apply));

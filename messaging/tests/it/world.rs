@@ -10,6 +10,7 @@ use messaging::{
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
+    groups::GroupInfo,
     message::{Header, Headers, OwnedHeaders, OwnedMessage},
     producer::{FutureProducer, FutureRecord},
 };
@@ -163,11 +164,12 @@ impl World {
                 let mut list = TopicPartitionList::new();
                 list.add_partition_range(topic, 0, partitions - 1);
                 let committed = client.committed_offsets(list, PATIENCE).unwrap();
-                let offset = |offset| match offset {
-                    Offset::Offset(offset) => offset,
-                    _ => 0,
-                };
-                committed.elements().iter().map(|element| offset(element.offset())).sum()
+                committed
+                    .elements()
+                    .iter()
+                    .filter_map(|element| element.offset().to_raw())
+                    .filter(|offset| *offset > 0)
+                    .sum()
             },
             &group,
         )
@@ -180,7 +182,7 @@ impl World {
         self.ask(
             move |client: BaseConsumer| {
                 let groups = client.fetch_group_list(Some(&group), PATIENCE).unwrap();
-                let members = groups.groups().iter().flat_map(|group| group.members());
+                let members = groups.groups().iter().flat_map(GroupInfo::members);
                 members.map(|member| member.id().to_owned()).collect()
             },
             "observer",
