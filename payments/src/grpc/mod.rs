@@ -1,7 +1,8 @@
 //! What callers see: `store.payments.v1`. [`request`] reads what comes in, [`status`] alone picks codes.
 
-pub mod payments;
+mod payments;
+pub mod reason;
 mod request;
-pub mod status;
+mod status;
 
 pub use payments::PaymentsGrpc;

@@ -1,6 +1,6 @@
 //! Which code and which reason each failure is told with; the only place that picks them.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use messaging::{
     failure::{Class, classify},
@@ -14,40 +14,16 @@ use runtime::grpc::{
 use tonic::Status;
 use tracing::error;
 
+use super::reason;
 use crate::{
     commands::ProcessPaymentError,
     domain::IllegalTransition,
     queries::{GetPaymentError, PaymentKey},
 };
 
-/// The domain of this service's reasons.
-pub const DOMAIN: &str = "payments";
-
-/// The reasons, `docs/errors.md` lists them.
-pub mod reason {
-    /// Fields are wrong, each named.
-    pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
-    /// The request id was used with another request.
-    pub const REQUEST_ID_REUSED: &str = "REQUEST_ID_REUSED";
-    /// There is no such payment.
-    pub const PAYMENT_NOT_FOUND: &str = "PAYMENT_NOT_FOUND";
-    /// Only a pending payment can be processed.
-    pub const PAYMENT_NOT_PENDING: &str = "PAYMENT_NOT_PENDING";
-    /// The database does not answer, or is busy.
-    pub const DATABASE_UNAVAILABLE: &str = "DATABASE_UNAVAILABLE";
-
-    /// All of them.
-    pub const ALL: [&str; 5] = [
-        INVALID_REQUEST,
-        REQUEST_ID_REUSED,
-        PAYMENT_NOT_FOUND,
-        PAYMENT_NOT_PENDING,
-        DATABASE_UNAVAILABLE,
-    ];
-}
-
 const PAYMENT: &str = "store.payments.v1.Payment";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const QUERY_CANCELED: &str = "57014";
 
 /// Wrong fields, all of them.
 pub(super) fn invalid(InvalidRequest(violations): InvalidRequest) -> Status {
@@ -76,9 +52,13 @@ pub(super) fn get_payment(error: GetPaymentError) -> Status {
 
 /// The database failed: whether to try again is all that the caller is told.
 pub(super) fn store(source: &sqlx::Error) -> Status {
+    let refusal = source.as_database_error();
+    if refusal.is_some_and(|refusal| refusal.code().as_deref() == Some(QUERY_CANCELED)) {
+        return status::deadline_exceeded();
+    }
     match classify(source) {
         Class::Transient | Class::Contention => {
-            error!(error = %source, "the database does not answer or is busy");
+            error!(error = source as &dyn Error, "the database does not answer or is busy");
             let message = "the database does not answer or is busy; try again";
             status::unavailable(because(reason::DATABASE_UNAVAILABLE), message, RETRY_AFTER)
         }
@@ -87,7 +67,7 @@ pub(super) fn store(source: &sqlx::Error) -> Status {
 }
 
 fn because(reason: &'static str) -> ErrorReason {
-    ErrorReason::new(DOMAIN, reason)
+    ErrorReason::new(reason::DOMAIN, reason)
 }
 
 fn not_found(key: PaymentKey) -> Status {

@@ -1,7 +1,7 @@
 //! Bad input: one right code, reason and all wrong fields at once; nothing is written.
 
 use messaging::HandleError;
-use payments::{domain::PaymentState, grpc::status::reason};
+use payments::{domain::PaymentState, grpc::reason};
 use proptest::prelude::*;
 use proto::{
     Event, OrderId, PaymentId,
@@ -138,6 +138,22 @@ async fn a_request_id_of_another_request_says_so() {
     let status = process(&scene, &payment_id, &request_id.to_string()).await;
     let fields = told(&status, Code::InvalidArgument, reason::REQUEST_ID_REUSED);
     assert_eq!(fields, ["request_id"]);
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_told_with_a_time_to_try_again_and_nothing_else() {
+    let scene = Scene::new().await;
+    scene.pool.close().await;
+    let id = PaymentId::new().to_string();
+    for status in [
+        process(&scene, &id, &Uuid::now_v7().to_string()).await,
+        get(&scene, Some(Id::PaymentId(id.clone()))).await,
+        list(&scene, ListPaymentsRequest::default()).await,
+    ] {
+        told(&status, Code::Unavailable, reason::DATABASE_UNAVAILABLE);
+        assert!(status.get_error_details().retry_info().is_some());
+        assert!(!status.message().contains("pool"), "{status:?}");
+    }
 }
 
 #[tokio::test]
