@@ -12,3 +12,4 @@ mod scenarios;
 mod servers;
 mod up;
 mod users;
+mod whole;
