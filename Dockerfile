@@ -12,6 +12,7 @@ set -e
 cargo build --release --locked --package store-manager --package payments --package outbox-relay
 mkdir /programs
 cp target/release/store-manager target/release/payments target/release/outbox-relay /programs
+strip --strip-debug /programs/* # four fifths of them are line tables
 SH
 
 FROM debian:bookworm-slim
