@@ -21,7 +21,7 @@ use crate::{
         order::{Order, OrderLine, OrderState},
     },
     metrics::Metrics,
-    store::{order_lines, order_refusals, orders, products, users},
+    store::{order_lines, order_refusals, orders, products},
 };
 
 /// What is to be ordered.
@@ -132,13 +132,14 @@ async fn price(
     command: &CreateOrder,
     order_id: OrderId,
 ) -> Result<(Order, Vec<OrderLine>), CreateOrderError> {
-    if !users::share(connection, command.user_id).await? {
-        return Err(CreateOrderError::UnknownUser(command.user_id));
-    }
     let mut product_ids: Vec<Uuid> =
         command.lines.iter().map(|(product_id, _)| product_id.0).collect();
     product_ids.sort_unstable();
-    let products = products::share(connection, &product_ids).await?;
+    let wanted = products::share(connection, command.user_id, &product_ids).await?;
+    if !wanted.user_is_known {
+        return Err(CreateOrderError::UnknownUser(command.user_id));
+    }
+    let products = wanted.products;
     let mut lines = Vec::with_capacity(command.lines.len());
     for (number, (product_id, quantity)) in command.lines.iter().enumerate() {
         let product = products

@@ -11,6 +11,7 @@ use runtime::grpc::{
     request::InvalidRequest,
     status::{self, ErrorReason, FieldViolation, PreconditionViolation},
 };
+use sqlx::error::DatabaseError;
 use tonic::Status;
 use tracing::error;
 
@@ -155,7 +156,7 @@ pub(super) fn too_many_watches(error: &TooManyWatches) -> Status {
 
 /// The database failed: whether to try again is all that the caller is told.
 pub(super) fn store(source: &sqlx::Error) -> Status {
-    let code = source.as_database_error().and_then(|error| error.code());
+    let code = source.as_database_error().and_then(DatabaseError::code);
     if code.is_some_and(|code| code == QUERY_CANCELED) {
         return status::deadline_exceeded();
     }

@@ -1,10 +1,10 @@
 //! Gives all the lines of an order back, or asks for attention if one cannot be: its product is gone.
 
-use messaging::{Context, outbox};
 use proto::ProductId;
 use sqlx::PgConnection;
 use tracing::error;
 
+use super::Announcement;
 use crate::{
     announcements,
     domain::{
@@ -14,33 +14,25 @@ use crate::{
     store::stock,
 };
 
-/// Announces StockIncreased, or StockIncreaseFailed with the end of the saga. Where the stock was given back, or the order
-/// held none, `failure` is the reason unless the order has one.
-pub(super) async fn perform(
+/// Answers StockIncreased, or StockIncreaseFailed with the end of the saga. Where the stock is given back, `failure` is the
+/// reason unless the order has one.
+pub(super) async fn apply(
     connection: &mut PgConnection,
-    context: &Context,
     order: &mut Order,
     failure: Failure,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Vec<Announcement>> {
     let lines = stock::lock_of_order(connection, order.order_id).await?;
     match give_back(&lines) {
         Ok(changes) => {
             stock::give_back_of_order(connection, order.order_id).await?;
             order.give_stock_back(failure);
-            let event = announcements::stock_increased(order.order_id, &changes);
-            outbox::append(connection, context, &event).await?;
+            Ok(vec![announcements::stock_increased(order.order_id, &changes).into()])
         }
-        Err(gone) => need_attention(connection, context, order, &gone).await?,
+        Err(gone) => Ok(need_attention(order, &gone)),
     }
-    Ok(())
 }
 
-async fn need_attention(
-    connection: &mut PgConnection,
-    context: &Context,
-    order: &mut Order,
-    gone: &[ProductId],
-) -> sqlx::Result<()> {
+fn need_attention(order: &mut Order, gone: &[ProductId]) -> Vec<Announcement> {
     let product_id = gone.first().copied();
     error!(
         order.id = %order.order_id,
@@ -49,10 +41,9 @@ async fn need_attention(
         "stock cannot be given back, the order needs attention"
     );
     if order.state == OrderState::NeedsAttention {
-        return Ok(()); // tried again in vain: that was announced
+        return Vec::new(); // tried again in vain: that was announced
     }
     order.need_attention(Failure::stock_increase_failed(product_id));
-    let event = announcements::stock_increase_failed(order.order_id, gone);
-    outbox::append(connection, context, &event).await?;
-    super::end_saga(connection, context, order).await
+    let failed = announcements::stock_increase_failed(order.order_id, gone);
+    std::iter::once(failed.into()).chain(super::end_saga(order)).collect()
 }

@@ -5,7 +5,10 @@ mod give_stock_back;
 mod take_stock;
 
 use messaging::{Context, HandleError, outbox};
-use proto::OrderId;
+use proto::{
+    OrderId,
+    store::{orders::events::v1::OrderEvent, stock::events::v1::StockEvent},
+};
 use sqlx::PgConnection;
 use tracing::{debug, info};
 
@@ -46,7 +49,7 @@ pub(crate) async fn advance(
     }
 }
 
-/// Does one step for a locked order.
+/// Does one step for a locked order: decide, write, announce.
 pub(crate) async fn perform(
     connection: &mut PgConnection,
     context: &Context,
@@ -54,59 +57,83 @@ pub(crate) async fn perform(
     step: Step,
 ) -> sqlx::Result<()> {
     let before = order.state;
-    match step {
-        Step::TakeStock => take_stock::perform(connection, context, order).await?,
-        Step::GiveStockBack(failure) => {
-            give_stock_back::perform(connection, context, order, failure).await?;
-        }
-        Step::Complete(payment) => {
-            order.complete(payment);
-            end_saga(connection, context, order).await?;
-        }
-        Step::NotePayment(payment) => order.note_payment(payment),
-        Step::VoidPayment(payment) => {
-            order.note_payment(payment);
-            outbox::append(
-                connection,
-                context,
-                &announcements::order_cancellation_requested(order),
-            )
-            .await?;
-        }
-        Step::Pay(payment_id) => {
-            order.pay(payment_id);
-            end_saga(connection, context, order).await?;
-        }
-        Step::AskPayments => {
-            order.start_cancelling(Failure::cancelled_by_caller());
-            outbox::append(
-                connection,
-                context,
-                &announcements::order_cancellation_requested(order),
-            )
-            .await?;
-        }
-        Step::Cancel => {
-            order.cancel(Failure::cancelled_by_caller());
-            outbox::append(connection, context, &announcements::order_cancelled(order)).await?;
-        }
-        Step::EndSaga => end_saga(connection, context, order).await?,
-    }
+    let announcements = apply(connection, order, step).await?;
     orders::write(connection, order, before).await?;
+    for announcement in announcements {
+        announcement.append(connection, context).await?;
+    }
     if order.state != before {
         info!(order.id = %order.order_id, from = ?before, to = ?order.state, "order moved");
     }
     Ok(())
 }
 
-/// Announces the end of the saga, if that has not been done.
-async fn end_saga(
+/// Changes the order, and the stock where the step is about it; answers what is to be announced.
+async fn apply(
     connection: &mut PgConnection,
-    context: &Context,
     order: &mut Order,
-) -> sqlx::Result<()> {
-    if order.end_saga() {
-        outbox::append(connection, context, &announcements::saga_completed(order)).await?;
+    step: Step,
+) -> sqlx::Result<Vec<Announcement>> {
+    Ok(match step {
+        Step::TakeStock => vec![take_stock::apply(connection, order).await?.into()],
+        Step::GiveStockBack(failure) => give_stock_back::apply(connection, order, failure).await?,
+        Step::Complete(payment) => {
+            order.complete(payment);
+            Vec::from_iter(end_saga(order))
+        }
+        Step::NotePayment(payment) => {
+            order.note_payment(payment);
+            Vec::new()
+        }
+        Step::VoidPayment(payment) => {
+            order.note_payment(payment);
+            vec![announcements::order_cancellation_requested(order).into()]
+        }
+        Step::Pay(payment_id) => {
+            order.pay(payment_id);
+            Vec::from_iter(end_saga(order))
+        }
+        Step::AskPayments => {
+            order.start_cancelling(Failure::cancelled_by_caller());
+            vec![announcements::order_cancellation_requested(order).into()]
+        }
+        Step::Cancel => {
+            order.cancel(Failure::cancelled_by_caller());
+            vec![announcements::order_cancelled(order).into()]
+        }
+        Step::EndSaga => Vec::from_iter(end_saga(order)),
+    })
+}
+
+/// The end of the saga, if it has not been announced.
+fn end_saga(order: &mut Order) -> Option<Announcement> {
+    order.end_saga().then(|| announcements::saga_completed(order).into())
+}
+
+/// An event that a step announces.
+enum Announcement {
+    Order(OrderEvent),
+    Stock(StockEvent),
+}
+
+impl From<OrderEvent> for Announcement {
+    fn from(event: OrderEvent) -> Self {
+        Self::Order(event)
     }
-    Ok(())
+}
+
+impl From<StockEvent> for Announcement {
+    fn from(event: StockEvent) -> Self {
+        Self::Stock(event)
+    }
+}
+
+impl Announcement {
+    async fn append(self, connection: &mut PgConnection, context: &Context) -> sqlx::Result<()> {
+        match self {
+            Self::Order(event) => outbox::append(connection, context, &event).await?,
+            Self::Stock(event) => outbox::append(connection, context, &event).await?,
+        };
+        Ok(())
+    }
 }

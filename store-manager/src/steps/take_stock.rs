@@ -1,6 +1,6 @@
 //! Takes all the lines of an order out of the stock, or none if one is short.
 
-use messaging::{Context, outbox};
+use proto::store::stock::events::v1::StockEvent;
 use sqlx::PgConnection;
 
 use crate::{
@@ -12,26 +12,23 @@ use crate::{
     store::stock,
 };
 
-/// Announces StockDecreased or StockDecreaseFailed.
-pub(super) async fn perform(
+/// Answers StockDecreased or StockDecreaseFailed.
+pub(super) async fn apply(
     connection: &mut PgConnection,
-    context: &Context,
     order: &mut Order,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<StockEvent> {
     let lines = stock::lock_of_order(connection, order.order_id).await?;
-    let event = match take(&lines) {
+    match take(&lines) {
         Ok(changes) => {
             stock::take_of_order(connection, order.order_id).await?;
             order.take_stock();
-            announcements::stock_decreased(order, &changes)
+            Ok(announcements::stock_decreased(order, &changes))
         }
         Err(shortage) => {
             let (product_id, required) = (shortage.product_id, shortage.required);
             let failure = Failure::insufficient_stock(product_id, shortage.available, required);
             order.start_cancelling(failure);
-            announcements::stock_decrease_failed(order.order_id, &shortage)
+            Ok(announcements::stock_decrease_failed(order.order_id, &shortage))
         }
-    };
-    outbox::append(connection, context, &event).await?;
-    Ok(())
+    }
 }

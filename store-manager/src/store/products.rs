@@ -1,6 +1,6 @@
 //! The table `products`.
 
-use proto::ProductId;
+use proto::{ProductId, UserId};
 use sqlx::{PgConnection, types::time::OffsetDateTime};
 use uuid::Uuid;
 
@@ -49,26 +49,36 @@ pub(crate) async fn insert(
     .await
 }
 
-/// Reads products for an order, in id order, and keeps them from being deleted until the transaction ends. Those that
-/// are missing are left out.
+/// The user and the products of an order to be placed, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) user_is_known: bool,
+    /// In id order.
+    pub(crate) products: Vec<Product>,
+}
+
+/// Reads the user and the products of an order, and keeps them from being deleted until the transaction ends.
 pub(crate) async fn share(
     connection: &mut PgConnection,
+    user_id: UserId,
     product_ids: &[Uuid],
-) -> sqlx::Result<Vec<Product>> {
-    sqlx::query_as!(
-        Row,
-        r#"SELECT product_id AS "product_id: ProductId", name, sku, price_minor, currency, created_at
-           FROM store_manager.products
-           WHERE product_id = ANY($1)
-           ORDER BY product_id
-           FOR KEY SHARE"#,
-        product_ids
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(Product::try_from)
-    .collect()
+) -> sqlx::Result<Wanted> {
+    let rows = sqlx::query_file!("sql/share_user_and_products.sql", user_id.0, product_ids)
+        .fetch_all(connection)
+        .await?;
+    let user_is_known = rows.iter().any(|row| row.user_is_known);
+    let known = rows.into_iter().filter_map(|row| {
+        Some(Row {
+            product_id: row.product_id?,
+            name: row.name?,
+            sku: row.sku?,
+            price_minor: row.price_minor?,
+            currency: row.currency?,
+            created_at: row.created_at?,
+        })
+    });
+    let products = known.map(Product::try_from).collect::<sqlx::Result<_>>()?;
+    Ok(Wanted { user_is_known, products })
 }
 
 /// Locks a product to delete it; `false` if there is none.

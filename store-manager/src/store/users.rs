@@ -25,17 +25,6 @@ pub(crate) async fn insert(
     .await
 }
 
-/// Keeps a user from being deleted until the transaction ends; `false` if there is none.
-pub(crate) async fn share(connection: &mut PgConnection, user_id: UserId) -> sqlx::Result<bool> {
-    let row = sqlx::query!(
-        "SELECT user_id FROM store_manager.users WHERE user_id = $1 FOR KEY SHARE",
-        user_id.0
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.is_some())
-}
-
 /// Locks a user to delete it; `false` if there is none.
 pub(crate) async fn lock(connection: &mut PgConnection, user_id: UserId) -> sqlx::Result<bool> {
     let row = sqlx::query!(

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod counting;
 mod interruptions;
 mod pairs;
 mod queries;

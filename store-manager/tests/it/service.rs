@@ -1,6 +1,6 @@
 //! The whole service over the network, while Kafka is down.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 use proto::store::orders::v1::{
@@ -10,6 +10,10 @@ use runtime::{Tasks, config};
 use store_manager::{
     config::{Command, CommandLine},
     service::Service,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
 };
 use tonic::Code;
 
@@ -29,10 +33,12 @@ async fn service(database_url: &str) -> Service {
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
+        "--saga-sweep-seconds",
+        "1",
     ];
     match CommandLine::try_parse_from(arguments).unwrap().command {
         Command::Serve(config) => Service::build(*config).await.unwrap(),
-        command => panic!("{command:?}"),
+        command @ (Command::Migrate(_) | Command::Topics(_)) => panic!("{command:?}"),
     }
 }
 
@@ -40,7 +46,7 @@ async fn service(database_url: &str) -> Service {
 async fn orders_are_taken_while_kafka_is_down_and_a_stop_ends_watches_and_the_service() {
     let scene = Scene::new().await;
     let service = service(&scene.database_url).await;
-    let address = service.addresses().grpc.unwrap();
+    let (address, admin) = (service.addresses().grpc.unwrap(), service.addresses().admin.unwrap());
     let mut tasks = Tasks::new();
     let shutdown = tasks.shutdown();
     let mut all = Tasks::new();
@@ -61,6 +67,13 @@ async fn orders_are_taken_while_kafka_is_down_and_a_stop_ends_watches_and_the_se
     assert_eq!(order.state(), State::DecreasingStock);
     let mut states = client.watch_order(WatchOrderRequest { order_id }).await.unwrap().into_inner();
     assert_eq!(states.message().await.unwrap().unwrap().state(), State::DecreasingStock);
+    assert!(get(admin, "/readyz").await.starts_with("HTTP/1.1 200"));
+    while !get(admin, "/metrics").await.contains("store_sagas_in_flight 1\n") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let metrics = get(admin, "/metrics").await;
+    assert!(metrics.contains("store_sagas_started_total 1\n"), "{metrics}");
+    assert!(metrics.contains("store_orders_needing_attention 0\n"), "{metrics}");
     all.shutdown().request();
     let ended = tokio::time::timeout(Duration::from_secs(5), states.message()).await.unwrap();
     assert_eq!(ended.unwrap_err().code(), Code::Unavailable);
@@ -68,6 +81,15 @@ async fn orders_are_taken_while_kafka_is_down_and_a_stop_ends_watches_and_the_se
         .await
         .unwrap()
         .unwrap();
+}
+
+async fn get(admin: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[test]
