@@ -68,6 +68,8 @@ pub(crate) struct State {
     observed_at: Option<Instant>,
     asleep: bool,
     dozes: u32,
+    /// The mean size of the last page's rows.
+    row_bytes: usize,
 }
 
 impl Leader<'_> {
@@ -102,8 +104,11 @@ impl Leader<'_> {
     /// Reads and sends what there is, at most a page, and looks after the gaps.
     async fn look(&mut self) -> Result<Look, LeadError> {
         self.source.status.looking();
-        let rows = if self.caution > 0 { 1 } else { self.source.limits.page_rows };
+        let rows = self.rows_to_ask_for();
         let look = look(self.database, self.ledger, self.producer, self.source, rows).await?;
+        if let Some(mean) = look.bytes.checked_div(look.rows) {
+            self.state.row_bytes = mean;
+        }
         let gaps = self.ledger.reading().gaps().len();
         let due = self.state.observed_at.is_none_or(|at| at.elapsed() >= OBSERVE_EVERY);
         if gaps > 0 && (due || look.rows == 0) {
@@ -115,6 +120,16 @@ impl Leader<'_> {
         let behind = if look.more { self.database.last_value().await? } else { 0 };
         self.source.status.looked(self.ledger, behind, look.capped);
         Ok(look)
+    }
+
+    /// As many rows as will fill a page: what is asked for beyond that comes over the wire to be thrown away.
+    fn rows_to_ask_for(&self) -> usize {
+        let limits = &self.source.limits;
+        if self.caution > 0 {
+            return 1;
+        }
+        let fitting = limits.page_bytes.checked_div(self.state.row_bytes);
+        fitting.unwrap_or(limits.page_rows).clamp(1, limits.page_rows)
     }
 
     /// Sleeps if there is nothing to do, in such a way that no commit goes unnoticed.

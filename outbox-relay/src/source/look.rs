@@ -25,6 +25,8 @@ const ROW_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) struct Look {
     /// Rows sent.
     pub(crate) rows: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
     /// Whether it ended before the table did.
     pub(crate) more: bool,
     /// Whether the open gaps are too many to read ahead.
@@ -55,8 +57,9 @@ pub(crate) async fn look(
         database.end_snapshot().await?;
         look
     };
+    let bytes = page.bytes;
     ledger.end_page();
-    Ok(look)
+    Ok(Look { bytes, ..look })
 }
 
 /// A page while it is read.
@@ -75,11 +78,11 @@ impl Page<'_> {
         let found = database.look_up(self.ledger.reading().gaps(), limit(self.rows));
         let filled = self.take(found).await?;
         if filled.cut {
-            return Ok(Look { rows: filled.rows, more: true, capped: false });
+            return Ok(Look { rows: filled.rows, more: true, ..Look::default() });
         }
         self.ledger.looked_up();
         if self.ledger.reading().gaps().len() >= self.source.limits.gap_runs {
-            return Ok(Look { rows: filled.rows, more: false, capped: true });
+            return Ok(Look { rows: filled.rows, capped: true, ..Look::default() });
         }
         let look = self.read_ahead(database).await?;
         Ok(Look { rows: filled.rows + look.rows, ..look })
@@ -89,7 +92,7 @@ impl Page<'_> {
     async fn read_ahead(&mut self, database: &mut Database) -> Result<Look, LeadError> {
         let found = database.page(self.ledger.reading().head(), limit(self.rows));
         let taken = self.take(found).await?;
-        Ok(Look { rows: taken.rows, more: taken.cut, capped: false })
+        Ok(Look { rows: taken.rows, more: taken.cut, ..Look::default() })
     }
 
     /// Hands rows to the producer as they come.

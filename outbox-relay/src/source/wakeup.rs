@@ -13,6 +13,9 @@ use crate::source::database::DatabaseError;
 /// The channel that the column default notifies.
 const CHANNEL: &str = "messaging_outbox";
 
+/// How long connecting may take.
+const TIMEOUT: Duration = Duration::from_secs(8);
+
 /// A connection of its own that listens.
 pub(crate) struct Wakeup {
     listener: PgListener,
@@ -21,9 +24,12 @@ pub(crate) struct Wakeup {
 impl Wakeup {
     /// Begins to listen. From the return on, no notification is missed unknowingly.
     pub(crate) async fn listen(url: &str) -> Result<Self, DatabaseError> {
-        let mut listener =
-            tokio::time::timeout(Duration::from_secs(8), PgListener::connect(url)).await??;
-        listener.listen(CHANNEL).await?;
+        let listener = tokio::time::timeout(TIMEOUT, async {
+            let mut listener = PgListener::connect(url).await?;
+            listener.listen(CHANNEL).await?;
+            Ok::<_, DatabaseError>(listener)
+        })
+        .await??;
         Ok(Self { listener })
     }
 

@@ -6,11 +6,11 @@ use lab::stack::Stack;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::world::BINARY;
+use crate::world::binary;
 
 #[test]
 fn init_prints_the_very_migration_file() {
-    let printed = Command::new(BINARY).args(["init", "--print"]).output().unwrap();
+    let printed = Command::new(binary()).args(["init", "--print"]).output().unwrap();
     assert!(printed.status.success());
     let file =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/messaging/0001_create_outbox.sql");
@@ -23,7 +23,8 @@ async fn init_run_twice_leaves_an_outbox_that_a_plain_insert_can_use() {
     let name = format!("init_{}", Uuid::now_v7().simple());
     let url = stack.create_database(&name).await.unwrap();
     for said in ["is created", "exists already"] {
-        let output = Command::new(BINARY).args(["init", "--database-url", &url]).output().unwrap();
+        let output =
+            Command::new(binary()).args(["init", "--database-url", &url]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8(output.stdout).unwrap().contains(said));
     }

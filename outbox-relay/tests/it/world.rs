@@ -13,8 +13,13 @@ use uuid::Uuid;
 
 use crate::topic::{self, Received};
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_outbox-relay");
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The relay under test: this build, or the one that `RELAY_UNDER_TEST` names, such as a deliberately broken one.
+pub(crate) fn binary() -> String {
+    std::env::var("RELAY_UNDER_TEST")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_outbox-relay").to_owned())
+}
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one test works with.
 pub(crate) struct World {
@@ -43,7 +48,7 @@ impl World {
             progress_topic: format!("progress.{id}"),
         };
         topic::create(&world.brokers, &world.topic, 3).await;
-        let created = Command::new(BINARY)
+        let created = Command::new(binary())
             .args(["topics", "--kafka-brokers", &world.brokers])
             .args(["--progress-topic", &world.progress_topic])
             .status()
@@ -72,7 +77,7 @@ impl World {
         environment: &[(&str, &str)],
     ) -> Relay {
         let admin = ports::free().unwrap();
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command
             .arg("run")
             .args(["--sources", sources, "--kafka-brokers", &self.brokers])
