@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lab::{
@@ -22,10 +22,12 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::files::{Compose, parse};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Not the store's events, so not decoded.
 const PROGRESS_TOPIC: &str = "outbox-relay.progress";
 
@@ -128,7 +130,13 @@ async fn kafka_ui_knows_all_the_topics_that_the_programs_create_and_no_others() 
     let mut known: BTreeSet<String> =
         serde.properties.protobuf_message_name_by_topic.into_keys().collect();
     known.insert(PROGRESS_TOPIC.to_owned());
-    assert_eq!(topics(kafka.brokers()), known);
+    let client = ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    // A broker hears of a topic a moment after the controller has answered that it is created.
+    while topics(&client) != known && Instant::now() < deadline {
+        sleep(PAUSE).await;
+    }
+    assert_eq!(topics(&client), known);
 }
 
 fn message<E: Event>() -> (&'static str, String) {
@@ -141,9 +149,7 @@ fn source_of(topic: &str) -> &str {
     letters.map_or(topic, |(_, source)| source)
 }
 
-fn topics(brokers: &str) -> BTreeSet<String> {
-    let client: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+fn topics(client: &BaseConsumer) -> BTreeSet<String> {
     let metadata = client.fetch_metadata(None, PATIENCE).unwrap();
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     names.filter(|name| !name.starts_with("__")).collect()
