@@ -87,20 +87,20 @@ impl GrpcServer {
     /// Serves `routes`, health and reflection until the shutdown is requested; then says NOT_SERVING, ends the streams,
     /// stops accepting, drains, and aborts what is left after the drain timeout.
     ///
-    /// `health_services` are the full names that are SERVING besides "".
+    /// `services` are the full names that are SERVING besides "", and that reflection lists.
     ///
     /// # Errors
     /// If a descriptor set is wrong or the transport fails.
     pub async fn serve(
         self,
         routes: Routes,
-        health_services: &'static [&'static str],
+        services: &'static [&'static str],
         shutdown: Shutdown,
     ) -> Result<(), GrpcError> {
         let (drain, abort) = (Shutdown::new(), Shutdown::new());
         let (health, health_server) = tonic_health::server::health_reporter();
-        set_health(&health, health_services, ServingStatus::Serving).await;
-        let routes = self.layered(routes.add_service(health_server), &drain, &abort)?;
+        set_health(&health, services, ServingStatus::Serving).await;
+        let routes = self.layered(routes.add_service(health_server), services, &drain, &abort)?;
         let drain_timeout = self.options.drain_timeout();
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let stop = drain.clone();
@@ -108,7 +108,7 @@ impl GrpcServer {
             .serve_with_incoming_shutdown(routes, incoming, async move { stop.requested().await });
         let overdue = async {
             shutdown.requested().await;
-            set_health(&health, health_services, ServingStatus::NotServing).await;
+            set_health(&health, services, ServingStatus::NotServing).await;
             drain.request();
             sleep(drain_timeout).await;
             abort.request();
@@ -127,11 +127,12 @@ impl GrpcServer {
     fn layered(
         &self,
         routes: Routes,
+        services: &[&'static str],
         drain: &Shutdown,
         abort: &Shutdown,
     ) -> Result<Routes, GrpcError> {
-        let routes = routes.add_service(self.reflected().build_v1()?);
-        let routes = routes.add_service(self.reflected().build_v1alpha()?);
+        let routes = routes.add_service(self.reflected(services).build_v1()?);
+        let routes = routes.add_service(self.reflected(services).build_v1alpha()?);
         let methods = self.methods()?;
         let ends = Ends {
             methods: methods.clone(),
@@ -155,11 +156,15 @@ impl GrpcServer {
         Ok(Routes::from(router).prepare())
     }
 
-    fn reflected(&self) -> Builder<'static> {
-        let builder = Builder::configure();
-        self.descriptor_sets
-            .iter()
-            .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set))
+    /// Knows every type, and lists what is served: a descriptor set may hold another process's services too.
+    fn reflected(&self, services: &[&'static str]) -> Builder<'static> {
+        let health = tonic_health::pb::health_server::SERVICE_NAME;
+        let sets = self.descriptor_sets.iter();
+        let builder = sets.fold(Builder::configure(), |builder, set| {
+            builder.register_encoded_file_descriptor_set(set)
+        });
+        let names = services.iter().chain([&health]);
+        names.fold(builder, |builder, name| builder.with_service_name(*name))
     }
 
     fn methods(&self) -> Result<Methods, DecodeError> {
