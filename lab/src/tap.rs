@@ -1,6 +1,9 @@
 //! Listens to the event topics without taking part: no group, nothing committed.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use proto::{Event, store};
 use rdkafka::{
@@ -9,10 +12,12 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     message::{BorrowedMessage, Headers, OwnedMessage},
     metadata::{MetadataPartition, MetadataTopic},
+    types::RDKafkaErrorCode,
 };
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The store's topics, in the order of the road.
 pub const TOPICS: [&str; 5] = [
@@ -123,9 +128,7 @@ impl Tap {
             for partition in partitions.map(MetadataPartition::id) {
                 let offset = match from {
                     From::Beginning => Offset::Beginning,
-                    From::Now => {
-                        Offset::Offset(consumer.fetch_watermarks(topic, partition, PATIENCE)?.1)
-                    }
+                    From::Now => Offset::Offset(end(&consumer, topic, partition)?),
                 };
                 assignment.add_partition_offset(topic, partition, offset)?;
             }
@@ -133,4 +136,27 @@ impl Tap {
         consumer.assign(&assignment)?;
         Ok(Self(consumer))
     }
+}
+
+/// Where a partition ends now. The leader of one that has just been created may need a moment to know that it leads.
+fn end(consumer: &StreamConsumer, topic: &str, partition: i32) -> KafkaResult<i64> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Ok((_, end)) => return Ok(end),
+            Err(error) if elects(&error) && Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn elects(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
 }
