@@ -1,10 +1,10 @@
 //! The handshake: no row waits for the fallback poll.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// So long that a test which had to wait for it would fail.
 const NEVER: [&str; 2] = ["--fallback-poll-ms", "3600000"];
@@ -27,6 +27,28 @@ async fn no_wake_up_is_lost_however_inserts_and_sleep_meet() {
     futures::future::join_all(writers).await;
     let count = usize::try_from(WRITERS * ROWS).unwrap();
     assert_eq!(world.received(count).await.len(), count);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_commits_just_as_the_relay_falls_asleep_is_not_left_lying() {
+    let world = World::new().await;
+    let relay = world.leader(&NEVER).await;
+    let mut connection = world.connect().await;
+    for round in 1..=150_u64 {
+        world.insert(&mut connection, "a", "wakes it").await;
+        // Sweeps over the moment between its last look and its sleep.
+        tokio::time::sleep(Duration::from_micros(round * 40 % 4000)).await;
+        world.insert(&mut connection, "b", "meets it").await;
+        let began = Instant::now();
+        while relay
+            .readyz()
+            .is_none_or(|(_, body)| body["sources"]["main"]["watermark"] != 2 * round)
+        {
+            assert!(began.elapsed() < PATIENCE / 4, "round {round}: a row is left lying");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
     relay.stop().await;
 }
 
