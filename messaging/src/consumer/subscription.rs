@@ -58,8 +58,7 @@ impl Subscription {
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "2000")
             .set("max.poll.interval.ms", "300000")
-            // A topic created later, or a broker that is back, is noticed soon.
-            .set("topic.metadata.refresh.interval.ms", "5000")
+            // A broker that is back is noticed soon.
             .set("reconnect.backoff.max.ms", "2000")
             // Answer a fetch as soon as there is a byte, and bound what is read ahead.
             .set("fetch.min.bytes", "1")
