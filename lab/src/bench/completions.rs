@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::load::BenchError;
 use crate::tap::{From, Tap};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Listens for completed sagas.
 pub(super) struct Completions(Tap);
@@ -26,7 +26,8 @@ impl Completions {
         Ok(Self(Tap::open(brokers, &[OrderEvent::TOPIC], From::Now).await?))
     }
 
-    /// Waits until `count` sagas have completed; tells when each did, by order id. Gives up if none does for a minute.
+    /// Waits until `count` sagas have completed; tells when each did, by order id. Gives up if nothing happens for five minutes: a
+    /// burst is worked through step by step, so that its first saga ends late.
     pub(super) async fn next(&self, count: usize) -> Result<HashMap<String, Instant>, BenchError> {
         let mut completed = HashMap::with_capacity(count);
         while completed.len() < count {
