@@ -60,8 +60,10 @@ impl Subscription {
             .set("max.poll.interval.ms", "300000")
             // A broker that is back is noticed soon.
             .set("reconnect.backoff.max.ms", "2000")
-            // Answer a fetch as soon as there is a byte, and bound what is read ahead.
+            // Answer a fetch as soon as there is a byte, and bound what is read ahead: by count too, since a small message
+            // costs far more memory than its bytes, and who comes later on another partition waits for all of it.
             .set("fetch.min.bytes", "1")
+            .set("queued.min.messages", "1000")
             .set("queued.max.messages.kbytes", "16384")
             .set("statistics.interval.ms", "5000");
         for (key, value) in &options.overrides {
