@@ -10,7 +10,7 @@ use rdkafka::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{HandleError, Record, failure, topics};
+use crate::{HandleError, Record, client::ClientLog, failure, topics};
 
 /// How long a dead letter may take to be acknowledged.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ impl From<&HandleError> for Rejection {
 
 /// Writes the dead letters of one group.
 pub(crate) struct DeadLetters {
-    producer: FutureProducer,
+    producer: FutureProducer<ClientLog>,
     group: String,
 }
 
@@ -45,7 +45,7 @@ impl DeadLetters {
             .set("enable.idempotence", "true")
             .set("delivery.timeout.ms", PATIENCE.as_millis().to_string())
             .set("linger.ms", "0")
-            .create()?;
+            .create_with_context(ClientLog)?;
         Ok(Self { producer, group: group.to_owned() })
     }
 

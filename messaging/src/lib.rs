@@ -5,6 +5,7 @@
 //! the [`inbox`]. What cannot be handled is parked in a dead-letter topic. [`requests`] does for commands what the inbox
 //! does for events. [`partitions`] keeps the tables of both short.
 
+mod client;
 mod consumer;
 mod context;
 mod dead_letters;

@@ -18,7 +18,7 @@ use rdkafka::{
 use tracing::{debug, error, info, warn};
 
 use super::{ConsumerOptions, ConsumerStatus, batch::Item};
-use crate::{ConsumerMetrics, Record};
+use crate::{ConsumerMetrics, Record, client};
 
 /// A partition that is no longer ours.
 pub(super) struct Revoked {
@@ -167,17 +167,7 @@ struct Watcher {
 
 impl ClientContext for Watcher {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => warn!(facility, "kafka client: {message}"),
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                info!(facility, "kafka client: {message}");
-            }
-            RDKafkaLogLevel::Debug => debug!(facility, "kafka client: {message}"),
-        }
+        client::log(level, facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -200,7 +190,7 @@ impl ClientContext for Watcher {
             self.metrics.connected(false);
             self.status.connected(false);
         }
-        warn!(%error, reason, "kafka client failed");
+        client::report(&error, reason);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
-    ConsumerMetrics, HandleError, Record,
+    ConsumerMetrics, HandleError, Record, client,
     dead_letters::DeadLetters,
     failure::{self, BoxError},
 };
@@ -146,6 +146,9 @@ impl<H: Handler> Work<H> {
             Ok(record) => self.queue.push_back(Item::new(record)),
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                 return Err(ConsumerError::Fatal(error));
+            }
+            Err(error) if client::is_unreachable(&error) => {
+                debug!(error = failure::chain(&error), "kafka is not read");
             }
             Err(error) => warn!(error = failure::chain(&error), "kafka is not read"),
         }
