@@ -1,6 +1,6 @@
 //! One payment brought to agreement: ask the provider, then, in one transaction, decide, write and announce.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error, time::Duration};
 
 use messaging::{Context, outbox};
 use proto::PaymentId;
@@ -39,13 +39,12 @@ pub enum SettleError {
 impl SettleError {
     /// Logs what came between: a contradiction wants somebody, the rest mends itself.
     pub(super) fn log(&self, payment_id: PaymentId) {
-        let cause = self.source().map(ToString::to_string).unwrap_or_default();
         match self {
             Self::Provider(ProviderError::Contradiction(_)) | Self::Impossible(_) => {
-                error!(payment.id = %payment_id, error = %self, cause, "payment needs attention");
+                error!(payment.id = %payment_id, error = self as &dyn Error, "payment needs attention");
             }
             Self::Provider(ProviderError::Unavailable(_)) | Self::TimedOut(_) | Self::Store(_) => {
-                warn!(payment.id = %payment_id, error = %self, cause, "payment not settled, trying again");
+                warn!(payment.id = %payment_id, error = self as &dyn Error, "payment not settled, trying again");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A log line: one flat JSON object, with the trace id and the fields of the spans around the event.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
@@ -18,6 +18,8 @@ use tracing_subscriber::{
     },
     registry::{LookupSpan, Scope},
 };
+
+use crate::tasks::with_causes;
 
 /// The format of JSON lines: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`, `span`, and the fields; those of
 /// the event win over those of its spans, inner spans over outer ones.
@@ -72,6 +74,10 @@ impl Fields<'_> {
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.insert(field, format!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.insert(field, with_causes(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
