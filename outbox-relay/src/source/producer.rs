@@ -163,7 +163,11 @@ impl Producer {
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = %error, "kafka: {reason}");
+        if is_unreachable(&error) {
+            tracing::debug!(error = %error, "kafka: {reason}");
+        } else {
+            tracing::warn!(error = %error, "kafka: {reason}");
+        }
         *lock(&self.shared.last_error) = Some((Instant::now(), reason.to_owned()));
     }
 }
@@ -198,6 +202,19 @@ impl ProducerContext for Context {
         drop(reports);
         self.shared.news.notify_one();
     }
+}
+
+/// Whether an error only says that a broker is not reached. While it is so, librdkafka says that many times a second; its own
+/// log lines say the same, and it bounds their number.
+fn is_unreachable(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+        )
+    )
 }
 
 fn failure(error: &KafkaError, message: &impl Message, page: usize) -> SendError {
