@@ -96,13 +96,13 @@ async fn place(
     repeated: bool,
 ) -> Result<CreateOrderResponse, CreateOrderError> {
     let mut transaction = begin(pool).await?;
-    if repeated && let Some(answer) = placed(&mut transaction, order_id).await? {
-        return Ok(answer);
-    }
     let ticket = match command.asked.claim(&mut transaction).await? {
         Claim::Answered(answer) => return Ok(answer),
         Claim::New(ticket) => ticket,
     };
+    if repeated && let Some(answer) = placed(&mut transaction, order_id).await? {
+        return Ok(answer);
+    }
     let (mut order, lines) = price(&mut transaction, command, order_id).await?;
     let created_at = orders::insert(&mut transaction, &order, &lines).await?;
     (order.created_at, order.updated_at) = (created_at, created_at);
