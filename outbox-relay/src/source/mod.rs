@@ -1,6 +1,7 @@
 //! One source: a database with an outbox table. Its task leads while it holds the source's lock, stands by while another does,
 //! and starts over with growing pauses whatever fails, without touching the other sources.
 
+mod client;
 pub(crate) mod database;
 mod leader;
 mod look;

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::metrics::SourceMetrics;
+use crate::source::client::report;
 use crate::source::record::Record;
 
 /// The delivery mark of a progress record; pages never reach it.
@@ -163,11 +164,7 @@ impl Producer {
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        if is_unreachable(&error) {
-            tracing::debug!(error = %error, "kafka: {reason}");
-        } else {
-            tracing::warn!(error = %error, "kafka: {reason}");
-        }
+        report(&error, reason);
         *lock(&self.shared.last_error) = Some((Instant::now(), reason.to_owned()));
     }
 }
@@ -202,19 +199,6 @@ impl ProducerContext for Context {
         drop(reports);
         self.shared.news.notify_one();
     }
-}
-
-/// Whether an error only says that a broker is not reached. While it is so, librdkafka says that many times a second; its own
-/// log lines say the same, and it bounds their number.
-fn is_unreachable(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve
-        )
-    )
 }
 
 fn failure(error: &KafkaError, message: &impl Message, page: usize) -> SendError {

@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
 
 use crate::core::progress::{DecodeError, Progress};
+use crate::source::client::ClientLog;
 use crate::source::producer::METADATA_TIMEOUT;
 
 /// How long reading the whole topic may take without a record coming in.
@@ -45,14 +46,14 @@ pub(crate) fn read(
     source: &str,
 ) -> Result<Option<Progress>, ReadProgressError> {
     let kafka = |error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error };
-    let consumer: BaseConsumer = ClientConfig::new()
+    let consumer: BaseConsumer<ClientLog> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("client.id", "outbox-relay")
         .set("group.id", "outbox-relay")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("queued.max.messages.kbytes", "8192")
-        .create()
+        .create_with_context(ClientLog)
         .map_err(kafka)?;
     let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(kafka)?;
     let partitions = metadata.topics().first().map_or(0, |found| found.partitions().len());
@@ -76,7 +77,7 @@ pub(crate) fn read(
 
 /// Reads one partition to `high`, leaving the newest value of the key `source` in `newest`.
 fn read_partition(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<ClientLog>,
     topic: &str,
     source: &str,
     high: i64,
