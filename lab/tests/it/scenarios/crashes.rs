@@ -120,4 +120,12 @@ async fn killing_any_process_at_any_time_loses_and_doubles_nothing() {
         .await
         .unwrap();
     assert_eq!(count, 120);
+    let mut store = PgConnection::connect(shop.system.store_manager_database()).await.unwrap();
+    let ends: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM messaging.outbox WHERE type LIKE '%.SagaCompleted'",
+    )
+    .fetch_one(&mut store)
+    .await
+    .unwrap();
+    assert_eq!(ends, 120, "each saga ends exactly once");
 }
