@@ -2,23 +2,24 @@
 -- `outbox-relay` reads it in the order of `sequence` and publishes each row once its transaction has committed.
 --
 -- Rows are never updated and never deleted; whole partitions go when they are published and old.
+-- It may run where `outbox-relay init` has created the same already, and leaves that as it is.
 -- Column names `id`, `aggregatetype`, `aggregateid`, `type`, `payload` are those of Debezium's EventRouter.
 
 CREATE SCHEMA IF NOT EXISTS messaging;
 
 -- CACHE 1: a cached number could appear long after it was drawn, with no lock held in between.
-CREATE SEQUENCE messaging.outbox_sequence AS bigint CACHE 1;
+CREATE SEQUENCE IF NOT EXISTS messaging.outbox_sequence AS bigint CACHE 1;
 
 -- One row: which life of this table it is. A restored or copied database keeps the epoch and is told apart by its
 -- system identifier and timeline; `published_at` is set before the relay's first publish, so that a missing progress
 -- record can be told from a first start.
-CREATE TABLE messaging.outbox_epoch (
+CREATE TABLE IF NOT EXISTS messaging.outbox_epoch (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     epoch uuid NOT NULL DEFAULT gen_random_uuid(),
     published_at timestamptz
 );
 
-INSERT INTO messaging.outbox_epoch DEFAULT VALUES;
+INSERT INTO messaging.outbox_epoch DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 -- Draws the next number and takes part in the relay's wake-up handshake.
 --
@@ -29,7 +30,7 @@ INSERT INTO messaging.outbox_epoch DEFAULT VALUES;
 --
 -- A transaction that has notified cannot be prepared: one that is to be says `SET LOCAL messaging.two_phase = on` first, and
 -- its rows are found by the relay's fallback poll.
-CREATE FUNCTION messaging.next_outbox_sequence() RETURNS bigint
+CREATE OR REPLACE FUNCTION messaging.next_outbox_sequence() RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(
@@ -41,7 +42,7 @@ BEGIN
 END;
 $$;
 
-CREATE TABLE messaging.outbox (
+CREATE TABLE IF NOT EXISTS messaging.outbox (
     -- Drawn by the default only, never by the application: the relay finds late commits by the gaps in it.
     sequence bigint NOT NULL DEFAULT messaging.next_outbox_sequence(),
     -- The event's id (UUIDv7); header ce_id.
@@ -77,6 +78,9 @@ DO $$
 DECLARE
     size CONSTANT bigint := 10000000;
 BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = 'messaging.outbox'::pg_catalog.regclass) THEN
+        RETURN;
+    END IF;
     FOR number IN 0..11 LOOP
         EXECUTE pg_catalog.format(
             'CREATE TABLE messaging.%I PARTITION OF messaging.outbox FOR VALUES FROM (%s) TO (%s)',
