@@ -55,8 +55,9 @@ pub(super) async fn deadline(State(ends): State<Ends>, request: Request, next: N
     let response = DEADLINE.scope(deadline, next.run(request));
     tokio::select! {
         biased;
-        response = response => body::until(response, stop),
+        // First: at a tiny deadline tonic's own answer, CANCELLED, is ready at the same time.
         status = &mut stop => status::into_response(status),
+        response = response => body::until(response, stop),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Lists a page at a time (AIP-158). Every list of ours is in the order of its rows' ids, so a page begins after an id;
-//! the token carries that id and a hash of the filters, so that it is refused with other filters.
+//! the token carries that id and a hash of the list's name and filters, so that it is refused by another list and with other
+//! filters.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use prost::Message;
+use prost::{Message, Name};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ impl Page {
         violations: &mut Violations,
         page_size: i32,
         page_token: &str,
-        filter: &impl Message,
+        filter: &impl Name,
     ) -> Option<Self> {
         let filter_hash = hash(filter);
         let size = match u16::try_from(page_size.min(MAX_SIZE.into())) {
@@ -74,8 +75,9 @@ impl Page {
     }
 }
 
-fn hash(filter: &impl Message) -> [u8; HASH_LENGTH] {
-    let digest = Sha256::digest(filter.encode_to_vec());
+/// The list's own name is in it too: without filters all requests have the same bytes.
+fn hash<F: Name>(filter: &F) -> [u8; HASH_LENGTH] {
+    let digest = Sha256::digest([F::full_name().into_bytes(), filter.encode_to_vec()].concat());
     *digest.first_chunk().expect("a SHA-256 has 32 bytes")
 }
 
@@ -117,5 +119,7 @@ mod tests {
         assert_eq!(next.cut(ids[2..].to_vec(), |id| *id), (vec![ids[2]], String::new()));
         assert_eq!(parse(2, &token, &"screen".to_owned()), None);
         assert_eq!(parse(2, "%", &filter), None);
+        let (_, token) = parse(2, "", &String::new()).unwrap().cut(ids, |id| *id);
+        assert_eq!(Page::parse(&mut Violations::default(), 2, &token, &0_u64), None);
     }
 }

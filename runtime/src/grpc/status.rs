@@ -22,6 +22,10 @@ use crate::tasks::with_causes;
 /// The domain of the reasons that are not one service's own.
 pub const DOMAIN: &str = "store";
 pub(super) const INTERNAL_MESSAGE: &str = "internal error";
+/// An error travels in HTTP/2 trailers, of which many clients take 8 KiB and no more: they would see another error instead.
+const MAX_VIOLATION_BYTES: usize = 4_096;
+const VIOLATION_FRAMING: usize = 8;
+const MAX_FIELDS_IN_MESSAGE: usize = 5;
 const SHUTDOWN_RETRY: Duration = Duration::from_secs(1);
 
 /// Why, for programs: a reason `[A-Z][A-Z0-9_]+` that never changes, unique in its domain, and all that varies as metadata.
@@ -57,13 +61,23 @@ impl ErrorReason {
     }
 }
 
-/// INVALID_ARGUMENT with all the wrong fields.
+/// INVALID_ARGUMENT with all the wrong fields, as far as they fit into what clients read; the message tells their number.
 #[must_use]
-pub fn invalid_argument(reason: ErrorReason, violations: Vec<FieldViolation>) -> Status {
-    let fields: Vec<_> = violations
+pub fn invalid_argument(reason: ErrorReason, mut violations: Vec<FieldViolation>) -> Status {
+    let count = violations.len();
+    let mut bytes = 0;
+    violations.retain(|violation| {
+        bytes += violation.field.len() + violation.description.len() + VIOLATION_FRAMING;
+        bytes <= MAX_VIOLATION_BYTES
+    });
+    let mut fields: Vec<_> = violations
         .iter()
+        .take(MAX_FIELDS_IN_MESSAGE)
         .map(|violation| format!("{}: {}", violation.field, violation.description))
         .collect();
+    if count > fields.len() {
+        fields.push(format!("and {} more", count - fields.len()));
+    }
     let mut details = reason.details();
     details.set_bad_request(violations);
     let message = format!("invalid request: {}", fields.join("; "));
@@ -231,6 +245,15 @@ mod tests {
             assert_eq!((info.domain.as_str(), info.reason.as_str()), ("payments", "WHY"));
             assert_eq!(info.metadata["state"], "paid");
         }
+    }
+
+    #[test]
+    fn an_error_with_many_wrong_fields_stays_readable_for_every_client() {
+        let violation = |line| FieldViolation::new(format!("lines[{line}].id"), "x".repeat(80));
+        let status = invalid_argument(ErrorReason::store("WHY"), (0..200).map(violation).collect());
+        assert!(status.message().ends_with("; and 195 more"), "{}", status.message());
+        assert!(status.details().len() * 4 / 3 + status.message().len() < 8_000);
+        assert!(status.get_error_details().bad_request().unwrap().field_violations.len() > 30);
     }
 
     #[test]
