@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost_types::FileDescriptorSet;
+use prost_types::{DescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 10] = [
     "store/catalog/v1/catalog.proto",
@@ -27,9 +27,37 @@ fn main() -> Result<(), Box<dyn Error>> {
         .open_files(FILES)?
         .encode_file_descriptor_set();
     let descriptors: FileDescriptorSet = prost::Message::decode(compiled.as_slice())?;
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"), &compiled)?;
+    let directory = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(directory.join("envelopes.rs"), envelopes(&descriptors))?;
+    fs::write(directory.join("descriptors.bin"), &compiled)?;
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names().include_file("modules.rs");
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())
+}
+
+/// Per event, how it becomes the message of its topic: the one whose `oneof` is called `event`.
+fn envelopes(descriptors: &FileDescriptorSet) -> String {
+    let mut code = String::new();
+    for file in &descriptors.file {
+        let module = format!("crate::{}", file.package().replace('.', "::"));
+        let is_envelope = |message: &&DescriptorProto| {
+            message.oneof_decl.iter().any(|oneof| oneof.name() == "event")
+        };
+        for envelope in file.message_type.iter().filter(is_envelope) {
+            let envelope_name = envelope.name();
+            let inner = format!("{}_event", envelope_name.trim_end_matches("Event").to_lowercase());
+            for field in &envelope.field {
+                let event = field.type_name().rsplit('.').next().unwrap_or_default();
+                code += &format!(
+                    "impl From<{module}::{event}> for {module}::{envelope_name} {{
+                        fn from(event: {module}::{event}) -> Self {{
+                            Self {{ event: Some({module}::{inner}::Event::{event}(event)) }}
+                        }}
+                    }}\n"
+                );
+            }
+        }
+    }
+    code
 }

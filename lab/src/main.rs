@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use lab::{
-    bench::{self, Plan},
+    bench::{self, Output, Plan},
     queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
@@ -47,9 +47,9 @@ enum Measurement {
     Saga {
         #[command(flatten)]
         plan: Plan,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// How the figures are printed
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
 }
 
@@ -63,8 +63,8 @@ fn main() -> ExitCode {
         match command {
             Command::Up(options) => up::run(options).await,
             Command::Stack => signals::unless_stopped(only_stack()).await,
-            Command::Bench(Measurement::Saga { plan, json }) => {
-                signals::unless_stopped(Box::pin(bench::saga(plan, json))).await
+            Command::Bench(Measurement::Saga { plan, output }) => {
+                signals::unless_stopped(Box::pin(bench::saga(plan, output))).await
             }
             Command::Sqlx { check } => signals::unless_stopped(queries::prepare(check)).await,
             Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),

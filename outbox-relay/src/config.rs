@@ -37,8 +37,8 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
     /// The databases to publish from: name=url, separated by commas. A name stands for one table for ever.
-    #[arg(long, env = "RELAY_SOURCES", hide_env_values = true, value_name = "NAME=URL,…")]
-    pub sources: Hidden,
+    #[arg(long, env = "RELAY_SOURCES", hide_env_values = true, value_name = "NAME=URL,…", value_parser = runtime::config::secret(check_sources))]
+    pub sources: SecretString,
     /// The Kafka brokers, HOST:PORT separated by commas.
     #[arg(long, env = "KAFKA_BROKERS")]
     pub kafka_brokers: String,
@@ -115,12 +115,10 @@ impl FromStr for Hidden {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// One of them is not name=url.
-    #[error(
-        "--sources (RELAY_SOURCES): entry {0} is not NAME=postgres://…, a name being of a-z, 0-9, _ and -"
-    )]
+    #[error("entry {0} is not NAME=postgres://…, a name being of a-z, 0-9, _ and -")]
     NotASource(usize),
     /// Two have the same name.
-    #[error("--sources (RELAY_SOURCES): the name {0} is given twice")]
+    #[error("the name {0} is given twice")]
     Twice(String),
 }
 
@@ -141,15 +139,7 @@ impl Hidden {
 impl RunOptions {
     /// The sources, all of them well formed.
     pub(crate) fn addresses(&self) -> Result<Vec<SourceAddress>, ConfigError> {
-        let mut addresses: Vec<SourceAddress> = Vec::new();
-        for (index, entry) in self.sources.expose().split(',').enumerate() {
-            let address = address(entry).ok_or(ConfigError::NotASource(index + 1))?;
-            if addresses.iter().any(|other| other.name == address.name) {
-                return Err(ConfigError::Twice(address.name));
-            }
-            addresses.push(address);
-        }
-        Ok(addresses)
+        parse_sources(self.sources.expose_secret())
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -170,6 +160,22 @@ impl RunOptions {
     }
 }
 
+fn check_sources(sources: &str) -> Result<(), String> {
+    parse_sources(sources).map(drop).map_err(|error| error.to_string())
+}
+
+fn parse_sources(sources: &str) -> Result<Vec<SourceAddress>, ConfigError> {
+    let mut addresses: Vec<SourceAddress> = Vec::new();
+    for (index, entry) in sources.split(',').enumerate() {
+        let address = address(entry).ok_or(ConfigError::NotASource(index + 1))?;
+        if addresses.iter().any(|other| other.name == address.name) {
+            return Err(ConfigError::Twice(address.name));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
 fn address(entry: &str) -> Option<SourceAddress> {
     let (name, url) = entry.trim().split_once('=')?;
     let named = !name.is_empty()
@@ -183,11 +189,7 @@ mod tests {
     use super::*;
 
     fn addresses(sources: &str) -> Result<Vec<String>, ConfigError> {
-        let arguments = ["outbox-relay", "run", "--kafka-brokers=k:9092", "--sources", sources];
-        let Command::Run(options) = Cli::parse_from(arguments).command else {
-            panic!("the command is run")
-        };
-        Ok(options.addresses()?.into_iter().map(|address| address.name).collect())
+        Ok(parse_sources(sources)?.into_iter().map(|address| address.name).collect())
     }
 
     #[test]

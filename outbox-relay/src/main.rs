@@ -1,11 +1,10 @@
 //! The relay's process: see the library.
 
-use clap::Parser;
 use outbox_relay::{Cli, Command, OUTBOX_SQL, Service, create_topics, init};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+    let cli: Cli = runtime::config::parse();
     match cli.command {
         Command::Run(options) => {
             let _telemetry = runtime::telemetry::init("outbox-relay")?;

@@ -134,33 +134,5 @@ impl Event for store::users::events::v1::UserEvent {
     }
 }
 
-macro_rules! envelope {
-    ($module:ident, $envelope:ident, $inner:ident, [$($event:ident),+]) => {
-        $(impl From<store::$module::events::v1::$event> for store::$module::events::v1::$envelope {
-            fn from(event: store::$module::events::v1::$event) -> Self {
-                Self { event: Some(store::$module::events::v1::$inner::Event::$event(event)) }
-            }
-        })+
-    };
-}
-
-envelope!(
-    orders,
-    OrderEvent,
-    order_event,
-    [OrderCreated, OrderCreationFailed, OrderCancellationRequested, OrderCancelled, SagaCompleted]
-);
-envelope!(
-    stock,
-    StockEvent,
-    stock_event,
-    [StockDecreased, StockDecreaseFailed, StockIncreased, StockIncreaseFailed, StockSet]
-);
-envelope!(
-    payments,
-    PaymentEvent,
-    payment_event,
-    [PaymentCreated, PaymentCreationFailed, PaymentProcessed, PaymentCancelled]
-);
-envelope!(products, ProductEvent, product_event, [ProductCreated, ProductDeleted]);
-envelope!(users, UserEvent, user_event, [UserCreated, UserDeleted]);
+// Each event becomes the one message of its topic; written by build.rs from the descriptors.
+include!(concat!(env!("OUT_DIR"), "/envelopes.rs"));

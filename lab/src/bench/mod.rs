@@ -18,6 +18,16 @@ use crate::{
     system::System,
 };
 
+/// How figures are printed.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// How much load is put on.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Plan {
@@ -43,14 +53,13 @@ const WARM_UP_CALLERS: u32 = 8;
 ///
 /// # Errors
 /// If the system does not start, or as [`measure`].
-pub async fn saga(plan: Plan, json: bool) -> anyhow::Result<()> {
+pub async fn saga(plan: Plan, output: Output) -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions { durable: true, ..StackOptions::default() }).await?;
     let system = System::start(&stack).await?;
     let figures = measure(&system, plan).await?;
-    if json {
-        println!("{}", figures.json());
-    } else {
-        print!("{figures}");
+    match output {
+        Output::Text => print!("{figures}"),
+        Output::Json => println!("{}", figures.json()),
     }
     drop(system);
     Ok(stack.stop().await?)

@@ -43,7 +43,7 @@ impl Store {
             Stack::start(stack_options),
         )
         .await?;
-        let store = Self::of_stack(stack, ports, binaries, logs, options.data.is_some()).await?;
+        let store = Self::of_stack(stack, ports, binaries, logs, options).await?;
         step("creating tables, seed data and topics", store.set_up()).await?;
         step("starting store-manager, payments and outbox-relay", store.start_services()).await?;
         Ok(store)
@@ -54,15 +54,16 @@ impl Store {
         ports: &Ports,
         binaries: &Path,
         logs: &Path,
-        keeps_data: bool,
+        options: &UpOptions,
     ) -> Result<Self, StackError> {
         let store_manager = stack.ensure_database("store_manager").await?;
         let payments = stack.ensure_database("payments").await?;
         let sources = format!("store_manager={store_manager},payments={payments}");
         let brokers = stack.kafka().await?.brokers().to_owned();
         let service = |program, (variable, value): (&str, String), (grpc, admin)| {
-            let environment =
+            let mut environment =
                 vec![(variable.to_owned(), value), ("KAFKA_BROKERS".to_owned(), brokers.clone())];
+            environment.extend(progress_topic(options));
             let (binaries, logs) = (binaries.to_owned(), logs.to_owned());
             Service::on_ports(ServiceOptions { program, binaries, logs, environment }, grpc, admin)
         };
@@ -73,7 +74,7 @@ impl Store {
             relay: service(Program::OutboxRelay, ("RELAY_SOURCES", sources), three),
             stack,
             brokers,
-            keeps_data,
+            keeps_data: options.data.is_some(),
         })
     }
 
@@ -123,4 +124,13 @@ impl Store {
     pub(super) fn stack(&self) -> &Stack {
         &self.stack
     }
+}
+
+/// Databases that go away must not leave their progress in a Kafka that stays: the next run's would contradict it.
+fn progress_topic(options: &UpOptions) -> Option<(String, String)> {
+    let passing = options.kafka.is_some() && options.postgres.is_none() && options.data.is_none();
+    passing.then(|| {
+        let topic = format!("outbox-relay.progress.lab-{}", std::process::id());
+        ("RELAY_PROGRESS_TOPIC".to_owned(), topic)
+    })
 }

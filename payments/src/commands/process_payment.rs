@@ -14,6 +14,7 @@
 use messaging::{
     Context, outbox,
     requests::{self, Claim, RequestError},
+    retry,
 };
 use proto::{
     PaymentId,
@@ -74,6 +75,14 @@ pub async fn process_payment(
     wake_worker: &Notify,
     command: ProcessPayment,
 ) -> Result<ProcessPaymentResponse, ProcessPaymentError> {
+    retry::until_known(|_| attempt(pool, wake_worker, command)).await
+}
+
+async fn attempt(
+    pool: &PgPool,
+    wake_worker: &Notify,
+    command: ProcessPayment,
+) -> Result<ProcessPaymentResponse, ProcessPaymentError> {
     let ProcessPayment { payment_id, request_id } = command;
     let request =
         ProcessPaymentRequest { payment_id: payment_id.to_string(), request_id: String::new() };
@@ -95,7 +104,7 @@ pub async fn process_payment(
     requests::answer(&mut transaction, ticket, &answer).await?;
     transaction.commit().await?;
     wake_worker.notify_one();
-    info!(payment.id = %payment_id, "payment is paid");
+    info!(payment.id = %payment_id, "payment answered as paid");
     Ok(answer)
 }
 

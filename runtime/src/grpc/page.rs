@@ -3,7 +3,7 @@
 //! filters.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use prost::{Message, Name};
+use prost::Name;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 

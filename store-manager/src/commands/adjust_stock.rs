@@ -3,6 +3,7 @@
 use messaging::{
     Context, outbox,
     requests::{self, Claim, RequestError},
+    retry,
 };
 use proto::{
     ProductId,
@@ -11,7 +12,7 @@ use proto::{
 use sqlx::PgPool;
 use tracing::info;
 
-use super::{Asked, begin, retry};
+use super::{Asked, begin};
 use crate::{
     announcements, answers,
     domain::{catalog::adjusted, stock::Change},

@@ -3,6 +3,7 @@
 use messaging::{
     Context,
     requests::{self, Claim, RequestError},
+    retry,
 };
 use proto::{
     OrderId,
@@ -10,7 +11,7 @@ use proto::{
 };
 use sqlx::PgPool;
 
-use super::{Asked, begin, retry};
+use super::{Asked, begin};
 use crate::{
     answers,
     domain::saga::{Input, Outcome, Situation},

@@ -3,6 +3,7 @@
 use messaging::{
     Context, outbox,
     requests::{self, Claim, RequestError},
+    retry,
 };
 use proto::{
     Currency, OrderId, ProductId, UserId,
@@ -12,7 +13,7 @@ use sqlx::{PgConnection, PgPool, types::time::OffsetDateTime};
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Asked, begin, retry};
+use super::{Asked, begin};
 use crate::{
     announcements::{self, Unknown},
     answers,

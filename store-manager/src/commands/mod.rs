@@ -7,7 +7,6 @@ mod create_product;
 mod create_user;
 mod delete_product;
 mod delete_user;
-mod retry;
 mod set_stock;
 
 pub(crate) use adjust_stock::{AdjustStock, AdjustStockError, adjust_stock};

@@ -3,10 +3,11 @@
 
 use std::{error::Error, time::Duration};
 
-use messaging::failure::{Class, classify};
 use runtime::grpc::deadline;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
+
+use crate::failure::{Class, classify};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The last attempt's.
-pub(super) async fn until_known<A, E: Error + 'static, F: Future<Output = Result<A, E>>>(
+pub async fn until_known<A, E: Error + 'static, F: Future<Output = Result<A, E>>>(
     mut attempt: impl FnMut(u32) -> F,
 ) -> Result<A, E> {
     let until = Instant::now() + deadline::remaining().unwrap_or(PATIENCE);
