@@ -130,7 +130,7 @@ impl Store {
 fn progress_topic(options: &UpOptions) -> Option<(String, String)> {
     let passing = options.kafka.is_some() && options.postgres.is_none() && options.data.is_none();
     passing.then(|| {
-        let topic = format!("outbox-relay.progress.lab-{}", std::process::id());
+        let topic = format!("outbox-relay.progress.{}", uuid::Uuid::now_v7());
         ("RELAY_PROGRESS_TOPIC".to_owned(), topic)
     })
 }
