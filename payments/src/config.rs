@@ -31,7 +31,12 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct KafkaOptions {
     /// Kafka's bootstrap servers, HOST:PORT separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "BROKERS")]
+    #[arg(
+        long,
+        env = "KAFKA_BROKERS",
+        value_name = "BROKERS",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     pub kafka_brokers: String,
 }
 

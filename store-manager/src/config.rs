@@ -51,7 +51,12 @@ pub struct StoreOptions {
 #[derive(Clone, Debug, Args)]
 pub struct KafkaOptions {
     /// Kafka's bootstrap servers, HOST:PORT separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "BROKERS")]
+    #[arg(
+        long,
+        env = "KAFKA_BROKERS",
+        value_name = "BROKERS",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     pub kafka_brokers: String,
 }
 
