@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -40,7 +40,7 @@ pub struct RunOptions {
     #[arg(long, env = "RELAY_SOURCES", hide_env_values = true, value_name = "NAME=URL,…", value_parser = runtime::config::secret(check_sources))]
     pub sources: SecretString,
     /// The Kafka brokers, HOST:PORT separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS")]
+    #[arg(long, env = "KAFKA_BROKERS", value_parser = NonEmptyStringValueParser::new())]
     pub kafka_brokers: String,
     /// Where metrics and health are served.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9103")]
@@ -78,7 +78,7 @@ pub struct RunOptions {
 #[derive(Clone, Debug, Args)]
 pub struct TopicsOptions {
     /// The Kafka brokers, HOST:PORT separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS")]
+    #[arg(long, env = "KAFKA_BROKERS", value_parser = NonEmptyStringValueParser::new())]
     pub kafka_brokers: String,
     /// The compacted topic that keeps the progress.
     #[arg(long, env = "RELAY_PROGRESS_TOPIC", default_value = crate::topics::PROGRESS_TOPIC)]

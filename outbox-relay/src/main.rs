@@ -1,11 +1,17 @@
 //! The relay's process: see the library.
 
+use std::process::ExitCode;
+
 use outbox_relay::{Cli, Command, OUTBOX_SQL, Service, create_topics, init};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let cli: Cli = runtime::config::parse();
-    match cli.command {
+    runtime::exit::code("outbox-relay", run(cli.command).await)
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run(options) => {
             let _telemetry = runtime::telemetry::init("outbox-relay")?;
             Service::build(&options).await?.run().await

@@ -1,19 +1,25 @@
 //! The process `payments`.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use payments::{
     config::{Command, CommandLine, Config, KafkaOptions},
     service::{self, NAME, Service},
 };
 use runtime::{
-    Tasks, config,
+    Tasks, config, exit,
     postgres::{self, PostgresOptions},
     shutdown, telemetry,
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let command_line = config::parse::<CommandLine>();
+    exit::code(NAME, run(command_line).await)
+}
+
+async fn run(command_line: CommandLine) -> anyhow::Result<()> {
     let telemetry = telemetry::init(NAME).context("telemetry cannot be set up")?;
     let result = match command_line.command {
         Command::Serve(config) => serve(*config).await,

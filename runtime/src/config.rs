@@ -193,10 +193,23 @@ mod tests {
         assert!(!format!("{cli:?}").contains("hunter2"));
     }
 
+    /// None of its variables is set where tests run.
+    #[derive(Debug, Parser)]
+    struct Needy {
+        #[arg(long, env = "RUNTIME_TEST_PORT")]
+        port: u16,
+        #[arg(long, env = "RUNTIME_TEST_COUNT", default_value_t = 1)]
+        count: i32,
+        #[arg(long, env = "RUNTIME_TEST_NAME")]
+        name: String,
+    }
+
     #[test]
     fn what_is_missing_is_told_with_what_is_wrong() {
-        let text = parse(&["--count", "many"]).unwrap_err().to_string();
-        for part in ["'many'", "RUNTIME_TEST_PORT (--port", "DATABASE_URL (--database-url"] {
+        let arguments = ["test", "--count", "many"].map(OsString::from).to_vec();
+        let error = try_parse(arguments).map(|Needy { port, count, name }| (port, count, name));
+        let text = error.unwrap_err().to_string();
+        for part in ["'many'", "RUNTIME_TEST_PORT (--port", "RUNTIME_TEST_NAME (--name"] {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
     }

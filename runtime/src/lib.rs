@@ -27,6 +27,7 @@
 pub mod addresses;
 pub mod admin;
 pub mod config;
+pub mod exit;
 pub mod grpc;
 mod listen;
 pub mod metrics;

@@ -1,15 +1,21 @@
 //! The process `store-manager`.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
-use runtime::{Tasks, config, postgres, shutdown, telemetry};
+use runtime::{Tasks, config, exit, postgres, shutdown, telemetry};
 use store_manager::{
     config::{Command, CommandLine, Config, KafkaOptions, MigrateOptions},
     service::{self, NAME, Service},
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let command_line = config::parse::<CommandLine>();
+    exit::code(NAME, run(command_line).await)
+}
+
+async fn run(command_line: CommandLine) -> anyhow::Result<()> {
     let telemetry = telemetry::init(NAME).context("telemetry cannot be set up")?;
     let result = match command_line.command {
         Command::Serve(config) => serve(*config).await,
