@@ -1,20 +1,30 @@
 //! Killed between any two steps, and run again: the outcome is that of one run.
 
 use proto::{
-    ProductId,
+    Currency, Money, ProductId,
     store::{
+        catalog::v1::{
+            CreateProductRequest, DeleteProductRequest, product_service_server::ProductService,
+        },
         orders::v1::{
             CancelOrderRequest, CreateOrderRequest, order::State,
             order_service_server::OrderService,
         },
-        stock::v1::{AdjustStockRequest, stock_service_server::StockService},
+        stock::v1::{AdjustStockRequest, SetStockRequest, stock_service_server::StockService},
+        users::v1::{
+            CreateUserRequest, DeleteUserRequest, user::Type, user_service_server::UserService,
+        },
     },
 };
-use tonic::{Code, Request};
+use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-use crate::scene::{
-    GADGET, LAPTOP, Scene, killed_after, order_request, payment_created, payment_creation_failed,
+use crate::{
+    saga::cancel,
+    scene::{
+        GADGET, LAPTOP, Scene, id, killed_after, order_request, payment_cancelled, payment_created,
+        payment_creation_failed, payment_processed,
+    },
 };
 
 /// More polls than any of these needs.
@@ -159,4 +169,113 @@ async fn what_payments_says_again_after_a_kill_is_done_once() {
         }
     }
     panic!("it never ended");
+}
+
+#[tokio::test]
+async fn every_event_handled_again_after_a_kill_is_handled_once() {
+    let scene = Scene::new().await;
+    for polls in 1..MANY {
+        let before = scene.on_hand(LAPTOP).await;
+        let short = id(&scene.order(&[(GADGET, 3)]).await.unwrap());
+        let (paid, given_up) = (scene.placed().await, scene.placed().await);
+        let mut ended = scene.settle_killed(polls).await;
+        for record in [payment_created(paid), payment_processed(paid), payment_created(given_up)] {
+            ended &= scene.deliver_killed(polls, &record).await;
+        }
+        cancel(&scene, given_up).await.unwrap();
+        ended &= scene.deliver_killed(polls, &payment_cancelled(given_up)).await;
+        ended &= scene.settle_killed(polls).await;
+
+        let announced = scene.announced_names(short).await;
+        assert_eq!(
+            announced,
+            ["OrderCreated", "StockDecreaseFailed", "OrderCancelled", "SagaCompleted"]
+        );
+        let announced = scene.announced_names(paid).await;
+        assert_eq!(announced, ["OrderCreated", "StockDecreased", "SagaCompleted"]);
+        assert!(scene.get(paid).await.is_paid, "killed after {polls} polls");
+        let announced = scene.announced_names(given_up).await;
+        assert_eq!(
+            announced,
+            [
+                "OrderCreated",
+                "StockDecreased",
+                "SagaCompleted",
+                "OrderCancellationRequested",
+                "StockIncreased",
+                "OrderCancelled"
+            ]
+        );
+        assert_eq!(scene.on_hand(LAPTOP).await, before - 1, "killed after {polls} polls");
+        if ended {
+            return;
+        }
+    }
+    panic!("it never ended");
+}
+
+#[tokio::test]
+async fn what_is_set_created_or_deleted_again_after_a_kill_is_announced_once() {
+    let scene = Scene::new().await;
+    let request_id = || Uuid::now_v7().to_string();
+    for polls in 1..MANY {
+        let set = SetStockRequest {
+            product_id: LAPTOP.to_string(),
+            quantity: scene.on_hand(LAPTOP).await + 1,
+            request_id: request_id(),
+        };
+        let (mut ended, _) =
+            twice(&scene, polls, || scene.stock.set_stock(Request::new(set.clone()))).await;
+        let create = CreateProductRequest {
+            name: "Mouse".to_owned(),
+            sku: format!("MO{polls}"),
+            price: Some(Money::new(1_999, Currency::CAD).into()),
+            request_id: request_id(),
+        };
+        let call = || scene.products.create_product(Request::new(create.clone()));
+        let (this_ended, created) = twice(&scene, polls, call).await;
+        ended &= this_ended;
+        let product_id = created.product.unwrap().product_id;
+        let delete = DeleteProductRequest { product_id, request_id: request_id() };
+        let call = || scene.products.delete_product(Request::new(delete.clone()));
+        ended &= twice(&scene, polls, call).await.0;
+        let create = CreateUserRequest {
+            name: "Grace Hopper".to_owned(),
+            email: format!("ghopper{polls}@example.com"),
+            r#type: Type::Client.into(),
+            request_id: request_id(),
+        };
+        let call = || scene.users.create_user(Request::new(create.clone()));
+        let (this_ended, created) = twice(&scene, polls, call).await;
+        ended &= this_ended;
+        let user_id = created.user.unwrap().user_id;
+        let delete = DeleteUserRequest { user_id, request_id: request_id() };
+        ended &=
+            twice(&scene, polls, || scene.users.delete_user(Request::new(delete.clone()))).await.0;
+        if ended {
+            return;
+        }
+    }
+    panic!("it never ended");
+}
+
+/// Calls, killed after `polls`, and then again; one event must have been announced. Answers whether the first call ended
+/// before, and the second one's answer.
+async fn twice<A, F: Future<Output = Result<Response<A>, Status>>>(
+    scene: &Scene,
+    polls: usize,
+    call: impl Fn() -> F,
+) -> (bool, A) {
+    let before = announcements(scene).await;
+    let ended = killed_after(polls, call()).await.is_some();
+    let answer = call().await.unwrap().into_inner();
+    assert_eq!(announcements(scene).await, before + 1, "killed after {polls} polls");
+    (ended, answer)
+}
+
+async fn announcements(scene: &Scene) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM messaging.outbox")
+        .fetch_one(&scene.pool)
+        .await
+        .unwrap()
 }

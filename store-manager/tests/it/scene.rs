@@ -166,6 +166,30 @@ impl Scene {
 
     /// The same, each record so many times, past the inbox.
     pub(crate) async fn settle_each(&self, times: usize) {
+        self.each_new(async |record| {
+            for _ in 0..times {
+                self.deliver_unremembered(&record).await.unwrap();
+            }
+        })
+        .await;
+    }
+
+    /// The same, each delivery killed after `polls` and repeated. Answers whether all ended before they were killed.
+    pub(crate) async fn settle_killed(&self, polls: usize) -> bool {
+        let mut ended = true;
+        self.each_new(async |record| ended &= self.deliver_killed(polls, &record).await).await;
+        ended
+    }
+
+    /// Delivers a record, killed after `polls`, and then again. Answers whether the first delivery ended before.
+    pub(crate) async fn deliver_killed(&self, polls: usize, record: &Record) -> bool {
+        let ended = killed_after(polls, self.deliver(record)).await.is_some();
+        self.deliver(record).await.unwrap();
+        ended
+    }
+
+    /// Hands over what stands in the outbox and what comes of it, until nothing is left.
+    async fn each_new(&self, mut handle: impl AsyncFnMut(Record)) {
         let mut delivered = self.delivered.lock().await;
         loop {
             let announced = self.announced_after(*delivered).await;
@@ -173,9 +197,7 @@ impl Scene {
             *delivered = last.sequence;
             let read = |announced: &&Announced| TOPICS.contains(&announced.topic.as_str());
             for announced in announced.iter().filter(read) {
-                for _ in 0..times {
-                    self.deliver_unremembered(&announced.record()).await.unwrap();
-                }
+                handle(announced.record()).await;
             }
         }
     }
