@@ -3,16 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use anyhow::{Context, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::process::Command;
 
-use crate::stack::{Stack, StackOptions};
+use crate::{
+    processes,
+    stack::{Stack, StackOptions},
+};
 
 /// A database, the migrations it has, and the crates whose queries are asked of it.
 const DATABASES: [(&str, &[&str], &[&str]); 3] = [
@@ -35,7 +37,7 @@ pub async fn prepare(check: bool) -> anyhow::Result<()> {
         _ => fs::create_dir_all(&fresh)?,
     }
 
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = processes::cargo();
     cargo.current_dir(root).args(["check", "--quiet", "--workspace", "--all-targets"]);
     cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &fresh);
     for (database, migrations, crates) in DATABASES {

@@ -40,6 +40,20 @@ pub async fn build() -> Result<&'static Path, BuildError> {
     BUILT.get_or_try_init(run).await.map(PathBuf::as_path)
 }
 
+/// Cargo, without what the cargo that runs this program has said of this program: some build scripts look at it, and would
+/// run again, and all that depends on them, each time a build is started from here and then from a shell.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let said =
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+        if name.to_str().is_some_and(|name| said.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 async fn run() -> Result<PathBuf, BuildError> {
     if let Some(directory) = env::var_os("LAB_BINARIES") {
         return std::path::absolute(directory).map_err(BuildError::Cargo);
@@ -49,7 +63,7 @@ async fn run() -> Result<PathBuf, BuildError> {
         None | Some("debug") => "dev",
         Some(profile) => profile,
     };
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo();
     command
         .args(["build", "--quiet", "--workspace", "--bins", "--profile", profile])
         .arg("--manifest-path")

@@ -5,6 +5,7 @@ mod http;
 mod program;
 mod service;
 
+pub(crate) use build::cargo;
 pub use build::{BuildError, build};
 pub use program::Program;
 pub use service::{Service, ServiceOptions};
