@@ -10,7 +10,7 @@ use rdkafka::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{HandleError, Record, client::ClientLog, failure, topics};
+use crate::{HandleError, Record, client::ClientLog, topics};
 
 /// How long a dead letter may take to be acknowledged.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub(crate) struct Rejection {
 
 impl From<&HandleError> for Rejection {
     fn from(error: &HandleError) -> Self {
-        Self { reason: error.reason(), error: failure::chain(error) }
+        Self { reason: error.reason(), error: runtime::with_causes(error) }
     }
 }
 

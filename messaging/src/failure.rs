@@ -100,18 +100,6 @@ fn classify_sqlstate(code: &str, names_a_constraint: bool) -> Class {
     }
 }
 
-/// The error with its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +131,6 @@ mod tests {
     #[test]
     fn an_error_is_told_with_its_causes() {
         let error = HandleError::Database(sqlx::Error::RowNotFound);
-        assert!(chain(&error).starts_with("a statement failed: no rows returned"));
+        assert!(runtime::with_causes(&error).starts_with("a statement failed: no rows returned"));
     }
 }

@@ -73,7 +73,10 @@ pub async fn ensure(pool: &PgPool) -> sqlx::Result<()> {
 pub async fn maintain(pool: PgPool, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
     loop {
         if let Err(error) = ensure(&pool).await {
-            warn!(error = failure::chain(&error), "partitions not kept, trying again in an hour");
+            warn!(
+                error = runtime::with_causes(&error),
+                "partitions not kept, trying again in an hour"
+            );
         }
         tokio::select! {
             () = shutdown.requested() => return Ok(()),

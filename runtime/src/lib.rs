@@ -39,7 +39,7 @@ pub mod trace;
 
 pub use listen::BindError;
 pub use shutdown::Shutdown;
-pub use tasks::{TaskError, Tasks};
+pub use tasks::{TaskError, Tasks, with_causes};
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

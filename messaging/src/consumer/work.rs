@@ -14,9 +14,7 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
-    ConsumerMetrics, HandleError, Record, client,
-    dead_letters::DeadLetters,
-    failure::{self, BoxError},
+    ConsumerMetrics, HandleError, Record, client, dead_letters::DeadLetters, failure::BoxError,
 };
 
 /// How often an idle consumer looks after its offsets and its status.
@@ -105,7 +103,7 @@ impl<H: Handler> Work<H> {
     }
 
     fn report(&self, trouble: &Trouble) {
-        let error = failure::chain(trouble);
+        let error = runtime::with_causes(trouble);
         let stuck = self.status.stuck(&error);
         self.metrics.stuck(stuck.as_secs());
         self.metrics.retried();
@@ -148,9 +146,9 @@ impl<H: Handler> Work<H> {
                 return Err(ConsumerError::Fatal(error));
             }
             Err(error) if client::is_unreachable(&error) => {
-                debug!(error = failure::chain(&error), "kafka is not read");
+                debug!(error = runtime::with_causes(&error), "kafka is not read");
             }
-            Err(error) => warn!(error = failure::chain(&error), "kafka is not read"),
+            Err(error) => warn!(error = runtime::with_causes(&error), "kafka is not read"),
         }
         Ok(())
     }
@@ -207,7 +205,10 @@ impl<H: Handler> Work<H> {
                 Ok(())
             }
             Err(BatchError::Record(error)) if size > 1 => {
-                debug!(error = failure::chain(&error), "batch rolled back, its records go alone");
+                debug!(
+                    error = runtime::with_causes(&error),
+                    "batch rolled back, its records go alone"
+                );
                 self.alone = size;
                 Ok(())
             }
