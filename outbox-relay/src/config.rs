@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
+use crate::kafka::KafkaOptions;
 use crate::source::Limits;
 use crate::source::partitions::Partitions;
 
@@ -39,9 +40,9 @@ pub struct RunOptions {
     /// The databases to publish from: name=url, separated by commas. A name stands for one table for ever.
     #[arg(long, env = "RELAY_SOURCES", hide_env_values = true, value_name = "NAME=URL,…", value_parser = runtime::config::secret(check_sources))]
     pub sources: SecretString,
-    /// The Kafka brokers, HOST:PORT separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS", value_parser = NonEmptyStringValueParser::new())]
-    pub kafka_brokers: String,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
     /// Where metrics and health are served.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9103")]
     pub admin_listen: SocketAddr,
@@ -77,9 +78,9 @@ pub struct RunOptions {
 /// Options of `topics`.
 #[derive(Clone, Debug, Args)]
 pub struct TopicsOptions {
-    /// The Kafka brokers, HOST:PORT separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS", value_parser = NonEmptyStringValueParser::new())]
-    pub kafka_brokers: String,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
     /// The compacted topic that keeps the progress.
     #[arg(long, env = "RELAY_PROGRESS_TOPIC", default_value = crate::topics::PROGRESS_TOPIC)]
     pub progress_topic: String,

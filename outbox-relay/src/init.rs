@@ -1,4 +1,4 @@
-//! Creates the outbox in a database: by the very migration file that the services of this repository use.
+//! Creates the outbox in a database: by the very migration files that the services of this repository use.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use thiserror::Error;
@@ -6,7 +6,14 @@ use thiserror::Error;
 use crate::config::Hidden;
 
 /// The SQL that `init` runs and `init --print` prints.
-pub const OUTBOX_SQL: &str = include_str!("../../migrations/messaging/0001_create_outbox.sql");
+#[must_use]
+pub fn outbox_sql() -> String {
+    [
+        include_str!("../../migrations/messaging/0001_create_outbox.sql"),
+        include_str!("../../migrations/messaging/0004_create_outbox_relay.sql"),
+    ]
+    .join("\n")
+}
 
 /// Why the table is not there.
 #[derive(Debug, Error)]
@@ -23,11 +30,11 @@ pub async fn init(database_url: &Hidden) -> Result<bool, InitError> {
     // Two at once would both find nothing.
     transaction.execute("SELECT pg_advisory_xact_lock(hashtext('outbox-relay init'))").await?;
     let present =
-        sqlx::query_scalar!(r#"SELECT to_regclass('messaging.outbox') IS NOT NULL AS "present!""#)
+        sqlx::query_scalar!(r#"SELECT to_regclass('messaging.outbox_command') IS NOT NULL AS "present!""#)
             .fetch_one(&mut *transaction)
             .await?;
     if !present {
-        sqlx::raw_sql(AssertSqlSafe(OUTBOX_SQL)).execute(&mut *transaction).await?;
+        sqlx::raw_sql(AssertSqlSafe(outbox_sql())).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     connection.close().await?;

@@ -9,6 +9,7 @@
 mod config;
 mod core;
 mod init;
+mod kafka;
 mod metrics;
 mod service;
 mod source;
@@ -16,6 +17,7 @@ mod status;
 mod topics;
 
 pub use config::{Cli, Command, ConfigError, Hidden, InitOptions, RunOptions, TopicsOptions};
-pub use init::{InitError, OUTBOX_SQL, init};
+pub use kafka::KafkaOptions;
+pub use init::{InitError, init, outbox_sql};
 pub use service::Service;
 pub use topics::{TopicsError, create as create_topics};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use outbox_relay::{Cli, Command, OUTBOX_SQL, Service, create_topics, init};
+use outbox_relay::{Cli, Command, Service, create_topics, init, outbox_sql};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,7 +22,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Init(options) => {
             if options.print {
-                print!("{OUTBOX_SQL}");
+                print!("{}", outbox_sql());
             } else if let Some(database_url) = &options.database_url {
                 let created = init(database_url).await?;
                 println!(

@@ -46,7 +46,7 @@ impl Service {
                     status: Arc::new(Status::new(&address.name, metrics.clone())),
                     name: address.name,
                     url: address.url,
-                    brokers: options.kafka_brokers.clone(),
+                    kafka: options.kafka.clone(),
                     progress_topic: options.progress_topic.clone(),
                     limits: options.limits(),
                     partitions: options.partitions(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
@@ -39,11 +38,8 @@ pub enum TopicsError {
 pub async fn create(options: &TopicsOptions) -> Result<(), TopicsError> {
     let topic = options.progress_topic.as_str();
     let kafka = |source| TopicsError::Kafka { topic: topic.to_owned(), source };
-    let client: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", &options.kafka_brokers)
-        .set("client.id", "outbox-relay")
-        .create()
-        .map_err(kafka)?;
+    let client: AdminClient<DefaultClientContext> =
+        options.kafka.client().create().map_err(kafka)?;
     let replication = TopicReplication::Fixed(options.replication.unwrap_or(-1));
     let new = NewTopic::new(topic, 1, replication)
         .set("cleanup.policy", "compact")

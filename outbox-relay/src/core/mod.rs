@@ -5,6 +5,7 @@
 pub(crate) mod gaps;
 pub(crate) mod holders;
 pub(crate) mod ledger;
+pub(crate) mod parked;
 pub(crate) mod position;
 pub(crate) mod progress;
 

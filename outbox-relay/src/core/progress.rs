@@ -1,15 +1,31 @@
-//! The progress record: how far a source has been published, and of which table that is said.
+//! The progress of a source: how far it has been published, which keys wait, and of which table that is said.
 //!
-//! Its bytes: a version (1), then in LEB128 the system identifier, timeline, database oid; the epoch's 16 bytes; the watermark, how
-//! far the head lies above it, the number of gap runs, and per run its distance from the end of the one before and its length less one.
+//! It is kept as several records, so that only what has changed is written again. Their keys and values, numbers in LEB128:
+//!
+//! - `NAME`: a version (2), the system identifier, timeline, database oid, the epoch's 16 bytes, and the head.
+//! - `NAME/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
+//!   its length less one.
+//! - `NAME/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, and the reason.
+//!
+//! `NAME` is written last. Until it is, the others may tell of more than it: gaps above the head are not there yet, and what is
+//! parked above it will be met again.
+
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::core::gaps::{Gaps, Run};
+use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::Position;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// How many numbers share one record of gaps: 65 536.
+const BUCKET_BITS: u32 = 16;
+
+/// The records of a source by their keys.
+pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Which life of which table a progress record speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +45,10 @@ pub(crate) struct Identity {
 pub(crate) struct Progress {
     /// The table it speaks of.
     pub(crate) identity: Identity,
-    /// Every number up to its head but its gaps is published or given up.
+    /// Every number up to its head but its gaps is published, given up, or waits because its key is parked.
     pub(crate) position: Position,
+    /// The keys that wait.
+    pub(crate) parked: Parked,
 }
 
 /// Why a progress record cannot be read.
@@ -86,7 +104,7 @@ pub(crate) enum Start {
     /// Nothing of this table has been published.
     First,
     /// The relay, or one before it, has come this far.
-    From(Position),
+    From(Position, Parked),
 }
 
 /// Decides where to start from what the progress topic and the database say.
@@ -115,62 +133,138 @@ pub(crate) fn start(
             actual: last_value,
         });
     }
-    Ok(Start::From(recorded.position))
+    Ok(Start::From(recorded.position, recorded.parked))
 }
 
 impl Progress {
-    /// The record's value.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        put(&mut bytes, self.identity.system);
-        put(&mut bytes, u64::from(self.identity.timeline));
-        put(&mut bytes, u64::from(self.identity.database));
-        bytes.extend_from_slice(self.identity.epoch.as_bytes());
-        let watermark = self.position.watermark();
-        put(&mut bytes, watermark.unsigned_abs());
-        put(&mut bytes, self.position.head().abs_diff(watermark));
-        put(&mut bytes, self.position.gaps().len() as u64);
-        let mut end = watermark;
+    /// The records that tell the progress of `source`.
+    pub(crate) fn encode(&self, source: &str) -> Records {
+        let mut records = Records::new();
+        let mut ends = BTreeMap::new();
         for run in self.position.gaps().iter() {
-            put(&mut bytes, run.first.abs_diff(end));
-            put(&mut bytes, run.last.abs_diff(run.first));
-            end = run.last;
+            let bucket = run.first >> BUCKET_BITS;
+            let end = ends.entry(bucket).or_insert(bucket << BUCKET_BITS);
+            let bytes = records.entry(gaps_key(source, bucket)).or_default();
+            put(bytes, run.first.abs_diff(*end));
+            put(bytes, run.last.abs_diff(run.first));
+            *end = run.last;
         }
-        bytes
+        for (topic, key, parked) in self.parked.iter() {
+            records.insert(parked_key(source, topic, key), encode_parked(parked));
+        }
+        let mut head = vec![VERSION];
+        put(&mut head, self.identity.system);
+        put(&mut head, u64::from(self.identity.timeline));
+        put(&mut head, u64::from(self.identity.database));
+        head.extend_from_slice(self.identity.epoch.as_bytes());
+        put(&mut head, self.position.head().unsigned_abs());
+        records.insert(source.as_bytes().to_vec(), head);
+        records
     }
 
-    /// Reads a record's value.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Self, DecodeError> {
-        let bytes = &mut bytes;
-        match take_byte(bytes)? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
-        let identity = Identity {
-            system: take(bytes)?,
-            timeline: take(bytes)?.try_into().map_err(|_| DecodeError::Damaged)?,
-            database: take(bytes)?.try_into().map_err(|_| DecodeError::Damaged)?,
-            epoch: take_uuid(bytes)?,
-        };
-        let watermark = add(0, take(bytes)?)?;
-        let head = add(watermark, take(bytes)?)?;
-        let mut gaps = Gaps::default();
-        let mut end = watermark;
-        for _ in 0..take(bytes)? {
-            let first = add(end, take(bytes)?)?;
-            let last = add(first, take(bytes)?)?;
-            if first == end || last >= head {
-                return Err(DecodeError::Damaged);
+    /// The progress that the records of `source` tell, if there is one among them; those of other sources are passed over.
+    pub(crate) fn decode(source: &str, records: &Records) -> Result<Option<Self>, DecodeError> {
+        let Some(head) = records.get(source.as_bytes()) else { return Ok(None) };
+        let (identity, head) = decode_head(head)?;
+        let (mut gaps, mut parked) = (Gaps::default(), Parked::default());
+        for (key, value) in records {
+            let Some(kind) = key.strip_prefix(source.as_bytes()) else { continue };
+            if let Some(bucket) = kind.strip_prefix(b"/gaps/") {
+                decode_gaps(bucket, value, head, &mut gaps)?;
+            } else if let Some(place) = kind.strip_prefix(b"/parked/") {
+                let place = std::str::from_utf8(place).map_err(|_| DecodeError::Damaged)?;
+                let (topic, key) = place.split_once('/').ok_or(DecodeError::Damaged)?;
+                parked.park(topic, key, decode_parked(value)?);
             }
-            gaps.insert(Run { first, last });
-            end = last;
         }
-        if bytes.is_empty() {
-            Ok(Self { identity, position: Position::new(head, gaps) })
-        } else {
-            Err(DecodeError::Damaged)
+        Ok(Some(Self { identity, position: Position::new(head, gaps), parked }))
+    }
+}
+
+/// What has to be written so that `before` becomes `after`, in the order in which it is to be written; no value removes a record.
+pub(crate) fn changes<'a>(
+    source: &str,
+    before: &'a Records,
+    after: &'a Records,
+) -> Vec<(&'a [u8], Option<&'a [u8]>)> {
+    let written = after
+        .iter()
+        .filter(|(key, value)| before.get(*key) != Some(*value))
+        .map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
+    let removed = before
+        .keys()
+        .filter(|key| !after.contains_key(*key))
+        .map(|key| (key.as_slice(), None));
+    let mut changes: Vec<_> = written.chain(removed).collect();
+    changes.sort_by_key(|(key, _)| *key == source.as_bytes());
+    changes
+}
+
+fn gaps_key(source: &str, bucket: i64) -> Vec<u8> {
+    format!("{source}/gaps/{bucket}").into_bytes()
+}
+
+fn parked_key(source: &str, topic: &str, key: &str) -> Vec<u8> {
+    format!("{source}/parked/{topic}/{key}").into_bytes()
+}
+
+fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64), DecodeError> {
+    let bytes = &mut bytes;
+    match take_byte(bytes)? {
+        VERSION => {}
+        other => return Err(DecodeError::Version(other)),
+    }
+    let identity = Identity {
+        system: take(bytes)?,
+        timeline: take(bytes)?.try_into().map_err(|_| DecodeError::Damaged)?,
+        database: take(bytes)?.try_into().map_err(|_| DecodeError::Damaged)?,
+        epoch: take_uuid(bytes)?,
+    };
+    let head = add(0, take(bytes)?)?;
+    if bytes.is_empty() { Ok((identity, head)) } else { Err(DecodeError::Damaged) }
+}
+
+/// Adds the runs of one bucket, as far as they lie below `head`.
+fn decode_gaps(
+    bucket: &[u8],
+    mut bytes: &[u8],
+    head: i64,
+    gaps: &mut Gaps,
+) -> Result<(), DecodeError> {
+    let bucket: i64 = std::str::from_utf8(bucket)
+        .ok()
+        .and_then(|bucket| bucket.parse().ok())
+        .ok_or(DecodeError::Damaged)?;
+    let mut end = bucket.checked_mul(1 << BUCKET_BITS).ok_or(DecodeError::Damaged)?;
+    let bytes = &mut bytes;
+    while !bytes.is_empty() {
+        let first = add(end, take(bytes)?)?;
+        let last = add(first, take(bytes)?)?;
+        end = last;
+        if first < head {
+            gaps.insert(Run { first, last: last.min(head - 1) });
         }
     }
+    Ok(())
+}
+
+fn encode_parked(parked: &ParkedKey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, parked.first.unsigned_abs());
+    bytes.extend_from_slice(parked.event_id.as_bytes());
+    put(&mut bytes, parked.since_ms.unsigned_abs());
+    bytes.extend_from_slice(parked.reason.as_bytes());
+    bytes
+}
+
+fn decode_parked(mut bytes: &[u8]) -> Result<ParkedKey, DecodeError> {
+    let bytes = &mut bytes;
+    Ok(ParkedKey {
+        first: add(0, take(bytes)?)?,
+        event_id: take_uuid(bytes)?,
+        since_ms: add(0, take(bytes)?)?,
+        reason: String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::Damaged)?,
+    })
 }
 
 fn put(bytes: &mut Vec<u8>, mut value: u64) {
@@ -227,22 +321,78 @@ mod tests {
         position
     }
 
+    fn progress(numbers: &[i64], parked: &[(String, i64)]) -> Progress {
+        let mut keys = Parked::default();
+        for (key, first) in parked {
+            let parked = ParkedKey {
+                first: *first,
+                event_id: Uuid::from_u128(7),
+                since_ms: 1_700_000_000_000,
+                reason: "the record is too large".to_owned(),
+            };
+            keys.park("store.orders", key, parked);
+        }
+        Progress { identity: identity(1), position: position(numbers), parked: keys }
+    }
+
     proptest! {
         #[test]
-        fn a_progress_record_reads_back_as_it_was_written(
-            numbers in prop::collection::vec(1_i64..1000, 0..100),
-            epoch: u128,
+        fn progress_reads_back_as_it_was_written(
+            numbers in prop::collection::vec(1_i64..300_000, 0..60),
+            parked in prop::collection::vec((".{0,6}", 1_i64..1_000), 0..4),
         ) {
-            let progress = Progress { identity: identity(epoch), position: position(&numbers) };
-            prop_assert_eq!(Progress::decode(&progress.encode()), Ok(progress));
+            let progress = progress(&numbers, &parked);
+            let mut records = progress.encode("main");
+            records.extend(self::progress(&[5], &[]).encode("main-2"));
+            prop_assert_eq!(Progress::decode("main", &records), Ok(Some(progress)));
         }
 
         #[test]
-        fn bytes_that_are_no_progress_record_are_refused_without_a_panic(
-            bytes in prop::collection::vec(any::<u8>(), 0..60),
+        fn writing_the_changes_makes_the_old_records_the_new_ones(
+            before in prop::collection::vec(1_i64..300_000, 0..60),
+            after in prop::collection::vec(1_i64..300_000, 0..60),
         ) {
-            let _ = Progress::decode(&bytes);
+            let (before, after) = (progress(&before, &[]), progress(&after, &[("a".to_owned(), 3)]));
+            let (mut records, after) = (before.encode("main"), after.encode("main"));
+            let old = records.clone();
+            for (key, value) in changes("main", &old, &after) {
+                match value {
+                    Some(value) => records.insert(key.to_vec(), value.to_vec()),
+                    None => records.remove(key),
+                };
+            }
+            prop_assert_eq!(records, after);
         }
+
+        #[test]
+        fn bytes_that_are_no_progress_are_refused_without_a_panic(
+            head in prop::collection::vec(any::<u8>(), 0..60),
+            gaps in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let mut records = progress(&[9], &[]).encode("main");
+            records.insert(b"main/gaps/0".to_vec(), gaps.clone());
+            records.insert(b"main/parked/a/b".to_vec(), gaps);
+            let _ = Progress::decode("main", &records);
+            records.insert(b"main".to_vec(), head);
+            let _ = Progress::decode("main", &records);
+        }
+    }
+
+    #[test]
+    fn the_head_is_written_after_what_it_rests_on() {
+        let (before, after) = (progress(&[1, 5], &[]), progress(&[1, 9], &[("a".to_owned(), 8)]));
+        let (before, after) = (before.encode("main"), after.encode("main"));
+        let changed = changes("main", &before, &after);
+        let keys: Vec<&[u8]> = changed.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, [&b"main/gaps/0"[..], b"main/parked/store.orders/a", b"main"]);
+    }
+
+    #[test]
+    fn gaps_that_were_written_before_their_head_are_not_there_yet() {
+        let mut records = progress(&[1, 9], &[]).encode("main");
+        records.extend([(b"main".to_vec(), progress(&[4], &[]).encode("main")[&b"main"[..]].clone())]);
+        let read = Progress::decode("main", &records).unwrap().unwrap();
+        assert_eq!((read.position.head(), read.position.watermark()), (4, 1));
     }
 
     #[test]
@@ -256,7 +406,7 @@ mod tests {
 
     #[test]
     fn progress_of_another_table_or_ahead_of_it_is_a_discontinuity() {
-        let recorded = |epoch| Progress { identity: identity(epoch), position: position(&[1, 5]) };
+        let recorded = |epoch| Progress { identity: identity(epoch), ..progress(&[1, 5], &[]) };
         assert!(matches!(
             start(Some(recorded(2)), &identity(1), true, 9),
             Err(Discontinuity::OtherTable { .. })
@@ -267,7 +417,7 @@ mod tests {
         );
         assert_eq!(
             start(Some(recorded(1)), &identity(1), true, 5),
-            Ok(Start::From(position(&[1, 5])))
+            Ok(Start::From(position(&[1, 5]), Parked::default()))
         );
     }
 }

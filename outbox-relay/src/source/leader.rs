@@ -7,7 +7,8 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::ledger::Ledger;
-use crate::core::progress::{Identity, Progress};
+use crate::core::parked::Parked;
+use crate::core::progress::{Identity, Progress, Records, changes};
 use crate::source::Source;
 use crate::source::database::{Database, DatabaseError};
 use crate::source::look::{Look, look};
@@ -52,6 +53,8 @@ pub(crate) struct Leader<'a> {
     pub(crate) wakeup: &'a mut Wakeup,
     pub(crate) producer: &'a Producer,
     pub(crate) ledger: &'a mut Ledger,
+    /// The progress records that stand on Kafka, or are on their way.
+    pub(crate) records: &'a mut Records,
     /// So many more rows are sent one at a time, because one of them was refused.
     pub(crate) caution: usize,
     pub(crate) shutdown: &'a Shutdown,
@@ -64,7 +67,8 @@ pub(crate) struct State {
     /// The head, the watermark and the number of gaps of the last progress record.
     saved: Option<(i64, i64, usize)>,
     saved_at: Option<Instant>,
-    saving: bool,
+    /// Progress records on their way.
+    saving: usize,
     observed_at: Option<Instant>,
     asleep: bool,
     dozes: u32,
@@ -194,8 +198,8 @@ impl Leader<'_> {
                 }
             }
         }
-        if reports.progress {
-            self.state.saving = false;
+        if reports.progress > 0 {
+            self.state.saving = self.state.saving.saturating_sub(reports.progress);
             // The table was read and Kafka has answered: this is what leading means.
             if self.caution == 0 {
                 self.source.status.enter(Phase::Leading);
@@ -207,7 +211,7 @@ impl Leader<'_> {
 
     /// When the next progress record is to be sent, if there is anything new to tell.
     fn progress_due(&self) -> Option<Instant> {
-        if self.state.saving || self.state.saved == Some(self.summary()) {
+        if self.state.saving > 0 || self.state.saved == Some(self.summary()) {
             return None;
         }
         Some(self.state.saved_at.map_or_else(Instant::now, |at| at + PROGRESS_EVERY))
@@ -223,12 +227,19 @@ impl Leader<'_> {
         if self.progress_due().is_none_or(|due| Instant::now() < due) {
             return Ok(());
         }
-        let position = self.ledger.acknowledged().clone();
-        let value = Progress { identity: self.identity.clone(), position }.encode();
-        self.producer.send_progress(&self.source.progress_topic, &self.source.name, &value)?;
+        let progress = Progress {
+            identity: self.identity.clone(),
+            position: self.ledger.acknowledged().clone(),
+            parked: Parked::default(),
+        };
+        let records = progress.encode(&self.source.name);
+        for (key, value) in changes(&self.source.name, self.records, &records) {
+            self.producer.send_progress(&self.source.progress_topic, key, value)?;
+            self.state.saving += 1;
+        }
+        *self.records = records;
         self.state.saved = Some(self.summary());
         self.state.saved_at = Some(Instant::now());
-        self.state.saving = true;
         Ok(())
     }
 
@@ -240,7 +251,7 @@ impl Leader<'_> {
                 if self.ledger.records_in_flight() == 0 {
                     self.state.saved_at = None;
                     self.save_progress()?;
-                    if !self.state.saving && self.state.saved == Some(self.summary()) {
+                    if self.state.saving == 0 && self.state.saved == Some(self.summary()) {
                         return Ok(());
                     }
                 }

@@ -21,8 +21,10 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::core::ledger::Ledger;
+use crate::core::parked::Parked;
 use crate::core::position::Position;
-use crate::core::progress::{Discontinuity, Identity, Progress, Start, start};
+use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, changes, start};
+use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::database::{Database, DatabaseError};
 use crate::source::leader::{LeadError, Leader, State};
@@ -86,7 +88,7 @@ impl Backoff {
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) url: SecretString,
-    pub(crate) brokers: String,
+    pub(crate) kafka: KafkaOptions,
     pub(crate) progress_topic: String,
     pub(crate) limits: Limits,
     pub(crate) partitions: Partitions,
@@ -122,6 +124,8 @@ struct Led {
     database: Database,
     wakeup: Wakeup,
     identity: Identity,
+    /// The progress records as they stand on Kafka.
+    records: Records,
 }
 
 impl Source {
@@ -173,11 +177,13 @@ impl Source {
         database.check_sequence().await?;
         let wakeup = Wakeup::listen(self.url.expose_secret()).await?;
         let (identity, published) = database.identity().await?;
-        let recorded = self.read_progress().await?;
+        let mut records = self.read_progress().await?;
+        let recorded =
+            Progress::decode(&self.name, &records).map_err(ReadProgressError::from)?;
         let last_value = database.last_value().await?;
         let position = match start(recorded, &identity, published, last_value)? {
-            Start::From(position) => position,
-            Start::First => self.first_start(&identity).await?,
+            Start::From(position, _) => position,
+            Start::First => self.first_start(&identity, &mut records).await?,
         };
         if !published {
             database.mark_published().await?;
@@ -188,7 +194,7 @@ impl Source {
             gaps = position.gaps().len(),
             "leading"
         );
-        let mut led = Led { database, wakeup, identity };
+        let mut led = Led { database, wakeup, identity, records };
         self.publish(&mut led, Ledger::resume(position), shutdown).await?;
         led.database.close().await?;
         Ok(())
@@ -205,7 +211,7 @@ impl Source {
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
-            let producer = Producer::new(&self.brokers, self.metrics.clone())?;
+            let producer = Producer::new(&self.kafka, self.metrics.clone())?;
             let mut leader = Leader {
                 source: self,
                 identity: &led.identity,
@@ -213,6 +219,7 @@ impl Source {
                 wakeup: &mut led.wakeup,
                 producer: &producer,
                 ledger: &mut ledger,
+                records: &mut led.records,
                 caution,
                 shutdown,
                 state: State::default(),
@@ -246,11 +253,11 @@ impl Source {
         }
     }
 
-    async fn read_progress(&self) -> Result<Option<Progress>, SourceError> {
-        let (brokers, topic, name) =
-            (self.brokers.clone(), self.progress_topic.clone(), self.name.clone());
+    async fn read_progress(&self) -> Result<Records, SourceError> {
+        let (kafka, topic, name) =
+            (self.kafka.clone(), self.progress_topic.clone(), self.name.clone());
         let read =
-            tokio::task::spawn_blocking(move || progress_topic::read(&brokers, &topic, &name));
+            tokio::task::spawn_blocking(move || progress_topic::read(&kafka, &topic, &name));
         match read.await {
             Ok(progress) => Ok(progress?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -258,20 +265,32 @@ impl Source {
     }
 
     /// Writes a progress record that tells of nothing, so that a crash after the epoch is marked is no discontinuity.
-    async fn first_start(&self, identity: &Identity) -> Result<Position, SourceError> {
-        let producer = Producer::new(&self.brokers, self.metrics.clone())?;
+    async fn first_start(
+        &self,
+        identity: &Identity,
+        records: &mut Records,
+    ) -> Result<Position, SourceError> {
+        let producer = Producer::new(&self.kafka, self.metrics.clone())?;
         let position = Position::default();
-        let value = Progress { identity: identity.clone(), position: position.clone() }.encode();
-        producer
-            .send_progress(&self.progress_topic, &self.name, &value)
-            .map_err(LeadError::from)?;
+        let progress = Progress {
+            identity: identity.clone(),
+            position: position.clone(),
+            parked: Parked::default(),
+        };
+        let written = progress.encode(&self.name);
+        let changed = changes(&self.name, records, &written);
+        for (key, value) in &changed {
+            producer.send_progress(&self.progress_topic, key, *value).map_err(LeadError::from)?;
+        }
+        let mut missing = changed.len();
         let acknowledged = timeout(FIRST_PROGRESS_TIMEOUT, async {
             loop {
                 let reports = producer.reports();
                 if let Some(failure) = reports.failure {
                     return Err(LeadError::from(failure));
                 }
-                if reports.progress {
+                missing -= reports.progress;
+                if missing == 0 {
                     return Ok(());
                 }
                 let _news = timeout(Duration::from_millis(100), producer.news()).await;
@@ -281,6 +300,7 @@ impl Source {
         let last_error = producer.last_error().unwrap_or_default();
         abandon(producer).await;
         acknowledged.map_err(|_| SourceError::FirstProgress(last_error))??;
+        *records = written;
         Ok(position)
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
@@ -15,8 +15,10 @@ use rdkafka::{ClientContext, util::Timeout};
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::client::report;
+use crate::source::progress_topic::PARTITION;
 use crate::source::record::Record;
 
 /// The delivery mark of a progress record; pages never reach it.
@@ -51,8 +53,8 @@ pub(crate) enum SendError {
 pub(crate) struct Reports {
     /// Pages and how many records of each were acknowledged.
     pub(crate) pages: Vec<(usize, usize)>,
-    /// Whether a progress record was acknowledged.
-    pub(crate) progress: bool,
+    /// How many progress records were acknowledged.
+    pub(crate) progress: usize,
     /// What stopped the producer.
     pub(crate) failure: Option<SendError>,
 }
@@ -78,18 +80,17 @@ pub(crate) struct Producer {
 
 impl Producer {
     /// Starts a producer.
-    pub(crate) fn new(brokers: &str, metrics: SourceMetrics) -> Result<Self, KafkaError> {
+    pub(crate) fn new(kafka: &KafkaOptions, metrics: SourceMetrics) -> Result<Self, KafkaError> {
         let shared = Arc::new(Shared {
             reports: Mutex::default(),
             news: Notify::new(),
             last_error: Mutex::default(),
             metrics,
         });
-        let producer = ClientConfig::new()
+        let producer = kafka
+            .client()
             // Errors come by the callback; below that it would tell at each start that gapless is experimental.
             .set_log_level(RDKafkaLogLevel::Error)
-            .set("bootstrap.servers", brokers)
-            .set("client.id", "outbox-relay")
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("enable.gapless.guarantee", "true")
@@ -125,14 +126,19 @@ impl Producer {
         })
     }
 
-    /// Hands a progress record over.
+    /// Hands a progress record over; no value removes it.
     pub(crate) fn send_progress(
         &self,
         topic: &str,
-        source: &str,
-        value: &[u8],
+        key: &[u8],
+        value: Option<&[u8]>,
     ) -> Result<(), SendError> {
-        let base = BaseRecord::with_opaque_to(topic, PROGRESS).key(source).payload(value);
+        let base: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(topic, PROGRESS).partition(PARTITION).key(key);
+        let base = match value {
+            Some(value) => base.payload(value),
+            None => base,
+        };
         self.producer
             .send(base)
             .map_err(|(error, _)| SendError::Unknown { reason: error.to_string() })
@@ -175,7 +181,7 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, page: usize) {
         let mut reports = lock(&self.shared.reports);
         match result {
-            Ok(_) if page == PROGRESS => reports.progress = true,
+            Ok(_) if page == PROGRESS => reports.progress += 1,
             Ok(message) => {
                 self.shared.metrics.acknowledged(message.timestamp().to_millis());
                 match reports.pages.last_mut() {

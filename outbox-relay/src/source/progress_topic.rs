@@ -1,20 +1,26 @@
-//! Reads a source's progress record from the compacted topic.
+//! Reads a source's progress from the compacted topic.
 
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
 
-use crate::core::progress::{DecodeError, Progress};
+use crate::core::progress::{DecodeError, Records};
+use crate::kafka::KafkaOptions;
 use crate::source::client::ClientLog;
 use crate::source::producer::METADATA_TIMEOUT;
 
 /// How long reading the whole topic may take without a record coming in.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long somebody's open transaction is waited for: longer than a relay's may take.
+const UNDECIDED_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the progress is kept, however many partitions the topic has: its order matters.
+pub(crate) const PARTITION: i32 = 0;
 
 /// Why the progress is not known.
 #[derive(Debug, Error)]
@@ -34,68 +40,99 @@ pub(crate) enum ReadProgressError {
     /// It stopped sending before the end.
     #[error("the progress topic {0} has sent nothing for 10 s")]
     Silent(String),
+    /// Some producer's transaction stays open.
+    #[error("the progress topic {0} has had an undecided transaction for 20 s")]
+    Undecided(String),
     /// What stands there is not ours.
-    #[error("the progress record of this source cannot be understood")]
+    #[error("the progress of this source cannot be understood")]
     Decode(#[from] DecodeError),
 }
 
-/// The newest progress record of `source`, read up to the high watermark as it is now. Blocks.
+/// All records of `source` as they stand now, read up to the high watermark. Blocks.
+///
+/// What a transaction has written counts once it is committed: the end is waited for at which every transaction is decided.
 pub(crate) fn read(
-    brokers: &str,
+    kafka: &KafkaOptions,
     topic: &str,
     source: &str,
-) -> Result<Option<Progress>, ReadProgressError> {
-    let kafka = |error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error };
-    let consumer: BaseConsumer<ClientLog> = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("client.id", "outbox-relay")
-        .set("group.id", "outbox-relay")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("queued.max.messages.kbytes", "8192")
-        .create_with_context(ClientLog)
-        .map_err(kafka)?;
-    let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(kafka)?;
+) -> Result<Records, ReadProgressError> {
+    let failed = |error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error };
+    let everything = consumer(kafka, "read_uncommitted").map_err(failed)?;
+    let decided = consumer(kafka, "read_committed").map_err(failed)?;
+    let metadata = everything.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(failed)?;
     let partitions = metadata.topics().first().map_or(0, |found| found.partitions().len());
     if partitions == 0 {
         return Err(ReadProgressError::NoTopic(topic.to_owned()));
     }
-    let mut newest = None;
-    for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-        let (low, high) =
-            consumer.fetch_watermarks(topic, partition, METADATA_TIMEOUT).map_err(kafka)?;
-        if low == high {
-            continue;
-        }
+    let (low, high) =
+        everything.fetch_watermarks(topic, PARTITION, METADATA_TIMEOUT).map_err(failed)?;
+    let mut records = Records::new();
+    if low < high {
+        until_decided(&decided, topic, high)?;
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(kafka)?;
-        consumer.assign(&assignment).map_err(kafka)?;
-        read_partition(&consumer, topic, source, high, &mut newest)?;
+        assignment.add_partition_offset(topic, PARTITION, Offset::Beginning).map_err(failed)?;
+        decided.assign(&assignment).map_err(failed)?;
+        read_to_the_end(&decided, topic, source, high, &mut records)?;
     }
-    newest.map(|value| Progress::decode(&value)).transpose().map_err(ReadProgressError::from)
+    Ok(records)
 }
 
-/// Reads one partition to `high`, leaving the newest value of the key `source` in `newest`.
-fn read_partition(
+fn consumer(kafka: &KafkaOptions, isolation: &str) -> KafkaResult<BaseConsumer<ClientLog>> {
+    kafka
+        .client()
+        .set("group.id", "outbox-relay")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", isolation)
+        .set("queued.max.messages.kbytes", "8192")
+        .create_with_context(ClientLog)
+}
+
+/// Waits until no transaction below `high` is open.
+fn until_decided(
+    consumer: &BaseConsumer<ClientLog>,
+    topic: &str,
+    high: i64,
+) -> Result<(), ReadProgressError> {
+    let began = Instant::now();
+    loop {
+        let watermarks = consumer.fetch_watermarks(topic, PARTITION, METADATA_TIMEOUT);
+        let (_, stable) = watermarks
+            .map_err(|error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error })?;
+        if stable >= high {
+            return Ok(());
+        }
+        if began.elapsed() > UNDECIDED_PATIENCE {
+            return Err(ReadProgressError::Undecided(topic.to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Reads up to `high`, leaving the newest value of each of the source's keys in `records`.
+fn read_to_the_end(
     consumer: &BaseConsumer<ClientLog>,
     topic: &str,
     source: &str,
     high: i64,
-    newest: &mut Option<Vec<u8>>,
+    records: &mut Records,
 ) -> Result<(), ReadProgressError> {
     let mut heard_at = Instant::now();
     loop {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
-                if message.key() == Some(source.as_bytes()) {
-                    *newest = message.payload().map(<[u8]>::to_vec);
+                if let Some(key) = message.key().filter(|key| is_of(source, key)) {
+                    match message.payload() {
+                        Some(value) => records.insert(key.to_vec(), value.to_vec()),
+                        None => records.remove(key),
+                    };
                 }
                 if message.offset() + 1 >= high {
                     return Ok(());
                 }
             }
-            // Compaction may leave nothing before the high watermark.
+            // Compaction and the marks of transactions may leave nothing before the high watermark.
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(error)) => {
                 return Err(ReadProgressError::Kafka { topic: topic.to_owned(), source: error });
@@ -106,4 +143,9 @@ fn read_partition(
             None => {}
         }
     }
+}
+
+/// Whether a record of this key belongs to `source`: names have no slash.
+fn is_of(source: &str, key: &[u8]) -> bool {
+    key.strip_prefix(source.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }

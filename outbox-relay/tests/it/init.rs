@@ -9,12 +9,14 @@ use uuid::Uuid;
 use crate::world::binary;
 
 #[test]
-fn init_prints_the_very_migration_file() {
+fn init_prints_the_very_migration_files() {
     let printed = Command::new(binary()).args(["init", "--print"]).output().unwrap();
     assert!(printed.status.success());
-    let file =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/messaging/0001_create_outbox.sql");
-    assert_eq!(String::from_utf8(printed.stdout).unwrap(), std::fs::read_to_string(file).unwrap());
+    let files = ["0001_create_outbox.sql", "0004_create_outbox_relay.sql"].map(|file| {
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/messaging/");
+        std::fs::read_to_string(format!("{migrations}{file}")).unwrap()
+    });
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), files.join("\n"));
 }
 
 #[tokio::test]
