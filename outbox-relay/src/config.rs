@@ -7,12 +7,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use runtime::fail_points::FailPoint;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use crate::kafka::KafkaOptions;
 use crate::source::Limits;
 use crate::source::partitions::Partitions;
+use crate::source::producer::Delivery;
 
 /// The relay's command line.
 #[derive(Debug, Parser)]
@@ -43,6 +45,9 @@ pub struct RunOptions {
     /// How Kafka is reached.
     #[command(flatten)]
     pub kafka: KafkaOptions,
+    /// How often an event may come to Kafka.
+    #[arg(long, env = "RELAY_DELIVERY", value_enum, default_value = "at-least-once")]
+    pub delivery: Delivery,
     /// Where metrics and health are served.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9103")]
     pub admin_listen: SocketAddr,
@@ -67,6 +72,12 @@ pub struct RunOptions {
     /// Runs of open gaps above which nothing is read ahead.
     #[arg(long, env = "RELAY_GAP_RUNS", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub gap_runs: u32,
+    /// Keys that may be parked; at one more the source stops.
+    #[arg(long, env = "RELAY_PARKED_KEYS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub parked_keys: u32,
+    /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
+    #[arg(long, value_delimiter = ',', hide = true)]
+    pub fail_points: Vec<FailPoint>,
     /// Numbers in each partition that the relay creates.
     #[arg(long, env = "RELAY_PARTITION_ROWS", default_value_t = 10_000_000, value_parser = clap::value_parser!(i64).range(1_000..))]
     pub partition_rows: i64,
@@ -152,6 +163,7 @@ impl RunOptions {
             rows_in_flight,
             bytes_in_flight,
             gap_runs: self.gap_runs as usize,
+            parked_keys: self.parked_keys as usize,
             fallback_poll: Duration::from_millis(self.fallback_poll_ms),
         }
     }

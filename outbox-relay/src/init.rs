@@ -29,10 +29,11 @@ pub async fn init(database_url: &Hidden) -> Result<bool, InitError> {
     let mut transaction = connection.begin().await?;
     // Two at once would both find nothing.
     transaction.execute("SELECT pg_advisory_xact_lock(hashtext('outbox-relay init'))").await?;
-    let present =
-        sqlx::query_scalar!(r#"SELECT to_regclass('messaging.outbox_command') IS NOT NULL AS "present!""#)
-            .fetch_one(&mut *transaction)
-            .await?;
+    let present = sqlx::query_scalar!(
+        r#"SELECT to_regclass('messaging.outbox_command') IS NOT NULL AS "present!""#
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     if !present {
         sqlx::raw_sql(AssertSqlSafe(outbox_sql())).execute(&mut *transaction).await?;
     }

@@ -1,13 +1,15 @@
-//! Moves committed outbox rows to Kafka: every one, in order per key, at least once.
+//! Moves committed outbox rows to Kafka: every one, in order per key, at least once or exactly once.
 //!
 //! - [`Service`]: one task per source, and the admin server.
 //! - `source`: what a task does: lead or stand by, look at the table, send, keep the progress, sleep.
 //! - `core`: the algorithm by itself, without I/O.
 //!
-//! Writers pay one INSERT. The relay writes no row but one, once: that this table has ever been published.
+//! Writers pay one INSERT. The relay writes no row of the outbox: only that the table has ever been published, that its leader is alive,
+//! and answers to its operators.
 
 mod config;
 mod core;
+mod fail_points;
 mod init;
 mod kafka;
 mod metrics;
@@ -17,7 +19,9 @@ mod status;
 mod topics;
 
 pub use config::{Cli, Command, ConfigError, Hidden, InitOptions, RunOptions, TopicsOptions};
-pub use kafka::KafkaOptions;
+pub use fail_points::ALL as FAIL_POINTS;
 pub use init::{InitError, init, outbox_sql};
+pub use kafka::KafkaOptions;
 pub use service::Service;
+pub use source::producer::Delivery;
 pub use topics::{TopicsError, create as create_topics};

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     delay: Family<SourceLabel, Histogram>,
     leader: Family<SourceLabel, Gauge>,
     open_gaps: Family<SourceLabel, Gauge>,
+    parked: Family<SourceLabel, Gauge>,
     partitions_ahead: Family<SourceLabel, Gauge>,
     partition_failures: Family<SourceLabel, Counter>,
 }
@@ -47,6 +48,8 @@ pub(crate) struct SourceMetrics {
     pub(crate) leader: Gauge,
     /// Runs of numbers drawn and not yet seen.
     pub(crate) open_gaps: Gauge,
+    /// Keys that wait for an operator.
+    pub(crate) parked: Gauge,
     /// Partitions wholly above the sequence.
     pub(crate) partitions_ahead: Gauge,
     /// Failed attempts to create partitions ahead.
@@ -64,6 +67,7 @@ impl Metrics {
             delay: Family::new_with_constructor(|| Histogram::new(DELAY_BUCKETS)),
             leader: Family::default(),
             open_gaps: Family::default(),
+            parked: Family::default(),
             partitions_ahead: Family::default(),
             partition_failures: Family::default(),
         };
@@ -105,6 +109,11 @@ impl Metrics {
             metrics.open_gaps.clone(),
         );
         registry.register(
+            "outbox_parked_keys",
+            "Keys that wait for an operator because Kafka refuses an event for good",
+            metrics.parked.clone(),
+        );
+        registry.register(
             "outbox_partitions_ahead",
             "Partitions of the outbox wholly above the numbers drawn",
             metrics.partitions_ahead.clone(),
@@ -128,6 +137,7 @@ impl Metrics {
             delay: self.delay.get_or_create_owned(&label),
             leader: self.leader.get_or_create_owned(&label),
             open_gaps: self.open_gaps.get_or_create_owned(&label),
+            parked: self.parked.get_or_create_owned(&label),
             partitions_ahead: self.partitions_ahead.get_or_create_owned(&label),
             partition_failures: self.partition_failures.get_or_create_owned(&label),
         }

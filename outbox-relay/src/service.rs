@@ -35,6 +35,8 @@ impl Service {
             runtime::addresses::write(path, &Addresses { grpc: None, admin: Some(address) })?;
         }
         // Spans that nobody gets would cost, and put parents into the headers that are nowhere to be found.
+        let instance = instance();
+        runtime::fail_points::arm(&options.fail_points);
         let tracing = std::env::var_os(ENDPOINT_VARIABLE).is_some_and(|url| !url.is_empty());
         let mut registry = runtime::metrics::registry();
         let metrics = Metrics::register(&mut registry);
@@ -46,7 +48,9 @@ impl Service {
                     status: Arc::new(Status::new(&address.name, metrics.clone())),
                     name: address.name,
                     url: address.url,
+                    instance: instance.clone(),
                     kafka: options.kafka.clone(),
+                    delivery: options.delivery,
                     progress_topic: options.progress_topic.clone(),
                     limits: options.limits(),
                     partitions: options.partitions(),
@@ -79,4 +83,11 @@ impl Service {
         }
         Ok(tasks.run(HARD_DEADLINE).await?)
     }
+}
+
+/// What an operator finds this process by: its host and its process id.
+fn instance() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.is_empty() { "unknown host" } else { host.trim() };
+    format!("{host}:{}", std::process::id())
 }

@@ -45,6 +45,7 @@ struct State {
     watermark: i64,
     gaps: usize,
     capped: bool,
+    parked: usize,
     blocking: Vec<String>,
     partition_trouble: Option<String>,
 }
@@ -73,6 +74,7 @@ impl Status {
             watermark: 0,
             gaps: 0,
             capped: false,
+            parked: 0,
             blocking: Vec::new(),
             partition_trouble: None,
         };
@@ -88,6 +90,7 @@ impl Status {
             if phase == Phase::Standby {
                 self.metrics.rows_waiting.set(0);
                 self.metrics.open_gaps.set(0);
+                self.metrics.parked.set(0);
                 self.metrics.oldest_age.set(0.0);
             }
             let now = Instant::now();
@@ -114,6 +117,7 @@ impl Status {
         let in_flight = i64::try_from(ledger.records_in_flight()).unwrap_or(i64::MAX);
         self.metrics.rows_waiting.set(behind.saturating_add(in_flight));
         self.metrics.open_gaps.set(i64::try_from(position.gaps().len()).unwrap_or(i64::MAX));
+        self.metrics.parked.set(i64::try_from(ledger.parked().len()).unwrap_or(i64::MAX));
         let mut state = self.lock();
         state.looked_at = Instant::now();
         state.looking = false;
@@ -121,6 +125,7 @@ impl Status {
         state.watermark = position.watermark();
         state.gaps = position.gaps().len();
         state.capped = capped;
+        state.parked = ledger.parked().len();
         state.blocking = if state.gaps > 0 { ledger.blocking() } else { Vec::new() };
     }
 
@@ -160,6 +165,7 @@ impl Status {
             "watermark": state.watermark,
             "in_flight": state.in_flight,
             "open_gaps": state.gaps,
+            "parked_keys": state.parked,
             "oldest_gap_held_by": state.blocking,
         });
         (stalled.is_none(), body)

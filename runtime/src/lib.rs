@@ -28,6 +28,7 @@ pub mod addresses;
 pub mod admin;
 pub mod config;
 pub mod exit;
+pub mod fail_points;
 pub mod grpc;
 mod listen;
 pub mod metrics;

@@ -1,19 +1,39 @@
-//! What has been read, what of it Kafka has acknowledged, and what may be given up.
+//! What has been read, what of it Kafka has acknowledged, what waits for an operator, and what may be given up.
 //!
 //! Rows are taken page by page. A page is done when each of its records is acknowledged; when all pages up to it are done, its
-//! steps are repeated on the acknowledged position, so that this one is always a position the reader has been at.
+//! steps are repeated on the acknowledged state, so that this one is always a state the reader has been in.
 
 use std::collections::VecDeque;
 
 use crate::core::gaps::{Gaps, Run};
 use crate::core::holders::{Holder, Holders};
+use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::{Position, Taken};
+
+/// How far a reader has come, and which keys he has set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// The numbers.
+    pub(crate) position: Position,
+    /// The keys.
+    pub(crate) parked: Parked,
+}
+
+/// What happened to a key within a page.
+#[derive(Clone, Debug)]
+struct KeyStep {
+    topic: String,
+    key: String,
+    /// Parked so from now on, or flowing again.
+    parked: Option<ParkedKey>,
+}
 
 /// The steps of one page, to be repeated once it is acknowledged.
 #[derive(Debug, Default)]
 struct Page {
     taken: Vec<i64>,
     given_up: Vec<Run>,
+    keys: Vec<KeyStep>,
     bytes: usize,
     oldest_ms: Option<i64>,
     acknowledged: usize,
@@ -23,12 +43,14 @@ struct Page {
 /// The state of one source's reading.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    reading: Position,
-    acknowledged: Position,
+    reading: Reached,
+    acknowledged: Reached,
     /// Pages not wholly acknowledged, oldest first; the last one may still be open.
     pages: VecDeque<Page>,
     /// The number of the oldest page.
     first_page: usize,
+    records_in_flight: usize,
+    bytes_in_flight: usize,
     holders: Holders,
     /// What nobody can fill any more, as of the last observation.
     settled: Gaps,
@@ -36,33 +58,48 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Goes on from where everything is known to be acknowledged. Holders are taken anew.
-    pub(crate) fn resume(position: Position) -> Self {
-        Self { reading: position.clone(), acknowledged: position, ..Self::default() }
+    pub(crate) fn resume(reached: Reached) -> Self {
+        Self { reading: reached.clone(), acknowledged: reached, ..Self::default() }
     }
 
     /// How far the reading has come.
     pub(crate) fn reading(&self) -> &Position {
+        &self.reading.position
+    }
+
+    /// The keys that wait.
+    pub(crate) fn parked(&self) -> &Parked {
+        &self.reading.parked
+    }
+
+    /// All that has been read: what the progress tells once everything is acknowledged.
+    pub(crate) fn read(&self) -> &Reached {
         &self.reading
     }
 
-    /// How far everything has been acknowledged: what the progress record tells.
-    pub(crate) fn acknowledged(&self) -> &Position {
+    /// How far everything has been acknowledged: what the progress may tell now.
+    pub(crate) fn acknowledged(&self) -> &Reached {
         &self.acknowledged
     }
 
     /// Records sent and not acknowledged.
     pub(crate) fn records_in_flight(&self) -> usize {
-        self.pages.iter().map(|page| page.taken.len() - page.acknowledged).sum()
+        self.records_in_flight
     }
 
     /// Bytes of the pages that are not wholly acknowledged.
     pub(crate) fn bytes_in_flight(&self) -> usize {
-        self.pages.iter().map(|page| page.bytes).sum()
+        self.bytes_in_flight
     }
 
     /// When the oldest row in flight was created, in milliseconds since 1970.
     pub(crate) fn oldest_in_flight_ms(&self) -> Option<i64> {
         self.pages.iter().find_map(|page| page.oldest_ms)
+    }
+
+    /// Whether a page and all before it are acknowledged.
+    pub(crate) fn is_done(&self, page: usize) -> bool {
+        page < self.first_page
     }
 
     /// Opens the next page and answers its number, by which its records are acknowledged.
@@ -71,28 +108,67 @@ impl Ledger {
         self.first_page + self.pages.len() - 1
     }
 
-    /// Takes a row into the open page; says whether it is to be sent.
+    /// Takes a row into the open page; says whether it is new. A new one is to be sent or passed.
     pub(crate) fn take(&mut self, number: i64, bytes: usize, created_at_ms: i64) -> bool {
-        match self.reading.take(number) {
+        match self.reading.position.take(number) {
             Taken::Ahead | Taken::Filled => {}
             Taken::Again => return false,
         }
-        let page = self.pages.back_mut().expect("rows are taken between begin_page and end_page");
+        self.add(number, bytes, created_at_ms);
+        true
+    }
+
+    /// Takes a row of a key that is about to flow again: it was read past when the key was parked, or has come since. It is to be
+    /// sent.
+    pub(crate) fn take_held(&mut self, number: i64, bytes: usize, created_at_ms: i64) {
+        self.reading.position.take(number);
+        self.add(number, bytes, created_at_ms);
+    }
+
+    fn add(&mut self, number: i64, bytes: usize, created_at_ms: i64) {
+        let page = self.open_page();
         page.taken.push(number);
         page.bytes += bytes;
         page.oldest_ms = Some(page.oldest_ms.unwrap_or(i64::MAX).min(created_at_ms));
-        true
+        self.records_in_flight += 1;
+        self.bytes_in_flight += bytes;
+    }
+
+    /// A row taken into the open page is not sent: its key waits.
+    pub(crate) fn pass(&mut self) {
+        self.open_page().acknowledged += 1;
+        self.records_in_flight -= 1;
+    }
+
+    /// Sets a key aside from `parked.first` on.
+    pub(crate) fn park(&mut self, topic: &str, key: &str, parked: ParkedKey) {
+        self.reading.parked.park(topic, key, parked.clone());
+        self.key_step(topic, key, Some(parked));
+    }
+
+    /// Lets a key flow again, all of its rows up to the head having been taken.
+    pub(crate) fn release(&mut self, topic: &str, key: &str) {
+        self.reading.parked.release(topic, key);
+        self.key_step(topic, key, None);
+    }
+
+    fn key_step(&mut self, topic: &str, key: &str, parked: Option<ParkedKey>) {
+        let step = KeyStep { topic: topic.to_owned(), key: key.to_owned(), parked };
+        self.open_page().keys.push(step);
+    }
+
+    fn open_page(&mut self) -> &mut Page {
+        self.pages.back_mut().expect("rows are taken between begin_page and end_page")
     }
 
     /// Every open gap has been looked up in one snapshot, newer than the last observation, and what was found has been taken: what
     /// the observation had settled and is still missing is given up. Answers how many runs.
     pub(crate) fn looked_up(&mut self) -> usize {
         let settled = std::mem::take(&mut self.settled);
-        let lost = self.reading.gaps().intersection(&settled);
-        let page = self.pages.back_mut().expect("gaps are looked up within a page");
+        let lost = self.reading.position.gaps().intersection(&settled);
         for run in lost.iter() {
-            self.reading.give_up(run);
-            page.given_up.push(run);
+            self.reading.position.give_up(run);
+            self.open_page().given_up.push(run);
         }
         lost.len()
     }
@@ -107,8 +183,8 @@ impl Ledger {
 
     /// Takes in the lock's holders, read after the last page's snapshot, and the sequence's last value, read after them.
     pub(crate) fn observe(&mut self, holders: Vec<Holder>, last_value: i64) {
-        let head = self.reading.head();
-        self.settled = self.holders.observe(holders, head, last_value, self.reading.gaps());
+        let position = &self.reading.position;
+        self.settled = self.holders.observe(holders, position.head(), last_value, position.gaps());
     }
 
     /// Whether an observation has settled a gap, so that the next look gives it up.
@@ -118,17 +194,18 @@ impl Ledger {
 
     /// The transactions that keep the oldest gap open, by name.
     pub(crate) fn blocking(&self) -> Vec<String> {
-        self.reading.gaps().first().map_or_else(Vec::new, |first| self.holders.blocking(first))
+        self.reading().gaps().first().map_or_else(Vec::new, |first| self.holders.blocking(first))
     }
 
     /// Kafka has acknowledged `records` more records of `page`.
     pub(crate) fn acknowledge(&mut self, page: usize, records: usize) {
         let index = page - self.first_page;
         self.pages[index].acknowledged += records;
+        self.records_in_flight -= records;
         self.advance();
     }
 
-    /// Repeats the steps of the pages that are done on the acknowledged position.
+    /// Repeats the steps of the pages that are done on the acknowledged state.
     fn advance(&mut self) {
         while self
             .pages
@@ -137,11 +214,18 @@ impl Ledger {
         {
             let Some(page) = self.pages.pop_front() else { return };
             self.first_page += 1;
+            self.bytes_in_flight -= page.bytes;
             for number in page.taken {
-                self.acknowledged.take(number);
+                self.acknowledged.position.take(number);
             }
             for run in page.given_up {
-                self.acknowledged.give_up(run);
+                self.acknowledged.position.give_up(run);
+            }
+            for KeyStep { topic, key, parked } in page.keys {
+                match parked {
+                    Some(parked) => self.acknowledged.parked.park(&topic, &key, parked),
+                    None => self.acknowledged.parked.release(&topic, &key),
+                }
             }
         }
     }
@@ -149,6 +233,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -163,11 +249,12 @@ mod tests {
         ledger.end_page();
         ledger.acknowledge(second, 1);
         ledger.acknowledge(first, 1);
-        assert_eq!(ledger.acknowledged(), &Position::default());
+        assert_eq!(ledger.acknowledged(), &Reached::default());
         assert_eq!((ledger.records_in_flight(), ledger.bytes_in_flight()), (1, 30));
         ledger.acknowledge(first, 1);
-        assert_eq!(ledger.acknowledged(), ledger.reading());
-        assert_eq!(ledger.acknowledged().watermark(), 1);
+        assert_eq!(ledger.acknowledged(), ledger.read());
+        assert_eq!(ledger.acknowledged().position.watermark(), 1);
+        assert_eq!((ledger.records_in_flight(), ledger.bytes_in_flight()), (0, 0));
     }
 
     #[test]
@@ -182,5 +269,30 @@ mod tests {
         ledger.begin_page();
         assert_eq!(ledger.looked_up(), 1);
         assert!(!ledger.take(1, 1, 0));
+    }
+
+    #[test]
+    fn a_key_is_parked_for_a_successor_only_when_what_was_sent_before_it_is_acknowledged() {
+        let parked =
+            ParkedKey { first: 2, event_id: Uuid::nil(), since_ms: 0, reason: "no".to_owned() };
+        let mut ledger = Ledger::default();
+        let page = ledger.begin_page();
+        ledger.take(1, 1, 0);
+        ledger.take(2, 1, 0);
+        ledger.park("orders", "a", parked);
+        ledger.pass();
+        ledger.end_page();
+        assert!(ledger.parked().holds("orders", "a", 3));
+        assert_eq!(ledger.acknowledged().parked.len(), 0);
+        ledger.acknowledge(page, 1);
+        assert_eq!(ledger.acknowledged(), ledger.read());
+
+        let page = ledger.begin_page();
+        ledger.take_held(2, 1, 0);
+        ledger.release("orders", "a");
+        ledger.end_page();
+        assert_eq!((ledger.parked().len(), ledger.acknowledged().parked.len()), (0, 1));
+        ledger.acknowledge(page, 1);
+        assert_eq!(ledger.acknowledged(), ledger.read());
     }
 }

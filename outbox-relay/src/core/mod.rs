@@ -2,8 +2,10 @@
 //!
 //! Rows come in by [`ledger::Ledger`], acknowledgements too; out come the gaps to look up, and the [`progress`] to keep.
 
+pub(crate) mod caution;
 pub(crate) mod gaps;
 pub(crate) mod holders;
+pub(crate) mod leadership;
 pub(crate) mod ledger;
 pub(crate) mod parked;
 pub(crate) mod position;

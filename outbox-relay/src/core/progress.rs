@@ -16,6 +16,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::core::gaps::{Gaps, Run};
+use crate::core::ledger::Reached;
 use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::Position;
 
@@ -46,9 +47,7 @@ pub(crate) struct Progress {
     /// The table it speaks of.
     pub(crate) identity: Identity,
     /// Every number up to its head but its gaps is published, given up, or waits because its key is parked.
-    pub(crate) position: Position,
-    /// The keys that wait.
-    pub(crate) parked: Parked,
+    pub(crate) reached: Reached,
 }
 
 /// Why a progress record cannot be read.
@@ -104,7 +103,7 @@ pub(crate) enum Start {
     /// Nothing of this table has been published.
     First,
     /// The relay, or one before it, has come this far.
-    From(Position, Parked),
+    From(Reached),
 }
 
 /// Decides where to start from what the progress topic and the database say.
@@ -127,13 +126,13 @@ pub(crate) fn start(
             actual: Box::new(actual.clone()),
         });
     }
-    if recorded.position.head() > last_value {
+    if recorded.reached.position.head() > last_value {
         return Err(Discontinuity::AheadOfTable {
-            recorded: recorded.position.head(),
+            recorded: recorded.reached.position.head(),
             actual: last_value,
         });
     }
-    Ok(Start::From(recorded.position, recorded.parked))
+    Ok(Start::From(recorded.reached))
 }
 
 impl Progress {
@@ -141,7 +140,7 @@ impl Progress {
     pub(crate) fn encode(&self, source: &str) -> Records {
         let mut records = Records::new();
         let mut ends = BTreeMap::new();
-        for run in self.position.gaps().iter() {
+        for run in self.reached.position.gaps().iter() {
             let bucket = run.first >> BUCKET_BITS;
             let end = ends.entry(bucket).or_insert(bucket << BUCKET_BITS);
             let bytes = records.entry(gaps_key(source, bucket)).or_default();
@@ -149,7 +148,7 @@ impl Progress {
             put(bytes, run.last.abs_diff(run.first));
             *end = run.last;
         }
-        for (topic, key, parked) in self.parked.iter() {
+        for (topic, key, parked) in self.reached.parked.iter() {
             records.insert(parked_key(source, topic, key), encode_parked(parked));
         }
         let mut head = vec![VERSION];
@@ -157,7 +156,7 @@ impl Progress {
         put(&mut head, u64::from(self.identity.timeline));
         put(&mut head, u64::from(self.identity.database));
         head.extend_from_slice(self.identity.epoch.as_bytes());
-        put(&mut head, self.position.head().unsigned_abs());
+        put(&mut head, self.reached.position.head().unsigned_abs());
         records.insert(source.as_bytes().to_vec(), head);
         records
     }
@@ -177,7 +176,8 @@ impl Progress {
                 parked.park(topic, key, decode_parked(value)?);
             }
         }
-        Ok(Some(Self { identity, position: Position::new(head, gaps), parked }))
+        let reached = Reached { position: Position::new(head, gaps), parked };
+        Ok(Some(Self { identity, reached }))
     }
 }
 
@@ -191,10 +191,8 @@ pub(crate) fn changes<'a>(
         .iter()
         .filter(|(key, value)| before.get(*key) != Some(*value))
         .map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
-    let removed = before
-        .keys()
-        .filter(|key| !after.contains_key(*key))
-        .map(|key| (key.as_slice(), None));
+    let removed =
+        before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.as_slice(), None));
     let mut changes: Vec<_> = written.chain(removed).collect();
     changes.sort_by_key(|(key, _)| *key == source.as_bytes());
     changes
@@ -332,7 +330,8 @@ mod tests {
             };
             keys.park("store.orders", key, parked);
         }
-        Progress { identity: identity(1), position: position(numbers), parked: keys }
+        let reached = Reached { position: position(numbers), parked: keys };
+        Progress { identity: identity(1), reached }
     }
 
     proptest! {
@@ -390,9 +389,10 @@ mod tests {
     #[test]
     fn gaps_that_were_written_before_their_head_are_not_there_yet() {
         let mut records = progress(&[1, 9], &[]).encode("main");
-        records.extend([(b"main".to_vec(), progress(&[4], &[]).encode("main")[&b"main"[..]].clone())]);
+        records
+            .extend([(b"main".to_vec(), progress(&[4], &[]).encode("main")[&b"main"[..]].clone())]);
         let read = Progress::decode("main", &records).unwrap().unwrap();
-        assert_eq!((read.position.head(), read.position.watermark()), (4, 1));
+        assert_eq!((read.reached.position.head(), read.reached.position.watermark()), (4, 1));
     }
 
     #[test]
@@ -417,7 +417,7 @@ mod tests {
         );
         assert_eq!(
             start(Some(recorded(1)), &identity(1), true, 5),
-            Ok(Start::From(position(&[1, 5]), Parked::default()))
+            Ok(Start::From(progress(&[1, 5], &[]).reached))
         );
     }
 }

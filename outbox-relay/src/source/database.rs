@@ -19,11 +19,17 @@ use crate::core::progress::Identity;
 /// How long connecting may take, and one statement.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How often others are given the time to write to disk before the relay does.
+const LOOKS_BEFORE_FLUSH: u32 = 3;
+
+/// How much time each time.
+const FLUSH_PAUSE: Duration = Duration::from_micros(500);
+
 /// The first half of the leadership lock's key; the second is the sequence's oid. Spells "obox".
 const LEADER_LOCK: i32 = 0x6f62_6f78;
 
 /// Settings of the relay's own session: index scans in number order at any size of the table, and no waiting without end.
-const SESSION: [(&str, &str); 8] = [
+const SESSION: [(&str, &str); 9] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
@@ -32,6 +38,8 @@ const SESSION: [(&str, &str); 8] = [
     ("jit", "off"),
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),
+    // The leader's beat is also what forces other transactions' commits to disk.
+    ("synchronous_commit", "on"),
 ];
 
 /// What goes wrong with the database.
@@ -92,6 +100,30 @@ pub(crate) struct OutboxRow {
     pub(crate) payload: Vec<u8>,
 }
 
+/// Who leads a source, as the database shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeaderSeen {
+    /// The process id of its connection's backend.
+    pub(crate) pid: i32,
+    /// When that connected, if this may be seen.
+    pub(crate) connected_at: Option<String>,
+    /// Its host and process id.
+    pub(crate) instance: String,
+    /// When it was last alive: any token that changes.
+    pub(crate) beat_at: String,
+}
+
+/// What an operator wants done with a parked key.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    pub(crate) id: Uuid,
+    pub(crate) command: String,
+    pub(crate) topic: String,
+    pub(crate) key: String,
+    pub(crate) event_id: Uuid,
+    pub(crate) payload: Option<Vec<u8>>,
+}
+
 /// The connection that holds the lock, or tries to.
 pub(crate) struct Database {
     connection: PgConnection,
@@ -116,6 +148,94 @@ impl Database {
         )
         .fetch_one(&mut self.connection);
         Ok(tokio::time::timeout(TIMEOUT, locked).await??)
+    }
+
+    /// Who holds the lock, if anybody does.
+    pub(crate) async fn leader(&mut self) -> Result<Option<LeaderSeen>, DatabaseError> {
+        let leader =
+            sqlx::query_file_as!(LeaderSeen, "sql/read_leader.sql", i64::from(LEADER_LOCK))
+                .fetch_optional(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, leader).await??)
+    }
+
+    /// Ends another's connection, which must be of the same role.
+    pub(crate) async fn terminate(&mut self, pid: i32) -> Result<(), DatabaseError> {
+        let terminated = sqlx::query_scalar!(r#"SELECT pg_terminate_backend($1) AS "done!""#, pid)
+            .fetch_one(&mut self.connection);
+        tokio::time::timeout(TIMEOUT, terminated).await??;
+        Ok(())
+    }
+
+    /// Says that the leader is alive. Answers whether an operator's command waits.
+    pub(crate) async fn beat(&mut self, instance: &str) -> Result<bool, DatabaseError> {
+        let waiting = sqlx::query_scalar!(
+            r#"UPDATE messaging.outbox_leader SET instance = $1, beat_at = clock_timestamp()
+            RETURNING EXISTS (
+                SELECT FROM messaging.outbox_command WHERE answered_at IS NULL
+            ) AS "waiting!""#,
+            instance
+        )
+        .fetch_one(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, waiting).await??)
+    }
+
+    /// The oldest command that is not answered.
+    pub(crate) async fn next_command(&mut self) -> Result<Option<Command>, DatabaseError> {
+        let command = sqlx::query_as!(
+            Command,
+            "SELECT id, command, aggregatetype AS topic, aggregateid AS key, event_id, payload
+            FROM messaging.outbox_command
+            WHERE answered_at IS NULL
+            ORDER BY requested_at, id
+            LIMIT 1"
+        )
+        .fetch_optional(&mut self.connection);
+        Ok(tokio::time::timeout(TIMEOUT, command).await??)
+    }
+
+    /// Answers a command.
+    pub(crate) async fn answer(
+        &mut self,
+        command_id: Uuid,
+        answer: &str,
+        succeeded: bool,
+    ) -> Result<(), DatabaseError> {
+        let update = sqlx::query!(
+            "UPDATE messaging.outbox_command
+            SET answered_at = clock_timestamp(), answer = $2, succeeded = $3
+            WHERE id = $1",
+            command_id,
+            answer,
+            succeeded
+        )
+        .execute(&mut self.connection);
+        tokio::time::timeout(TIMEOUT, update).await??;
+        Ok(())
+    }
+
+    /// Waits until all that the snapshots of this connection have shown is on disk, so that it cannot be lost in a crash of the
+    /// server: a transaction committed with `synchronous_commit = off` is visible before it is durable.
+    pub(crate) async fn until_durable(&mut self, instance: &str) -> Result<(), DatabaseError> {
+        let (inserted, mut flushed) = self.wal().await?;
+        let mut looks = 0;
+        while flushed < inserted {
+            looks += 1;
+            if looks > LOOKS_BEFORE_FLUSH {
+                // Nobody is writing to disk just now. The beat's own commit does.
+                self.beat(instance).await?;
+            } else {
+                tokio::time::sleep(FLUSH_PAUSE).await;
+            }
+            (_, flushed) = self.wal().await?;
+        }
+        Ok(())
+    }
+
+    /// How far WAL has been written, in memory and on disk.
+    async fn wal(&mut self) -> Result<(i64, i64), DatabaseError> {
+        let wal = sqlx::query_file!("sql/read_wal.sql").fetch_one(&mut self.connection);
+        let wal = tokio::time::timeout(TIMEOUT, wal).await??;
+        Ok((wal.inserted, wal.flushed))
     }
 
     /// Refuses a sequence that hands numbers out before they are used.
@@ -221,6 +341,21 @@ impl Database {
         limit: i64,
     ) -> BoxStream<'_, Result<OutboxRow, DatabaseError>> {
         sqlx::query_file_as!(OutboxRow, "sql/read_page.sql", head, limit)
+            .fetch(&mut self.connection)
+            .map_err(DatabaseError::from)
+            .boxed()
+    }
+
+    /// The committed rows of one key from `first` to `last`, ascending, at most `limit`.
+    pub(crate) fn held<'a>(
+        &'a mut self,
+        topic: &'a str,
+        key: &'a str,
+        first: i64,
+        last: i64,
+        limit: i64,
+    ) -> BoxStream<'a, Result<OutboxRow, DatabaseError>> {
+        sqlx::query_file_as!(OutboxRow, "sql/read_held.sql", first, last, topic, key, limit)
             .fetch(&mut self.connection)
             .map_err(DatabaseError::from)
             .boxed()

@@ -2,25 +2,27 @@
 
 use std::time::Duration;
 
-use runtime::Shutdown;
+use runtime::{Shutdown, fail_points};
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::core::caution::Caution;
 use crate::core::ledger::Ledger;
-use crate::core::parked::Parked;
-use crate::core::progress::{Identity, Progress, Records, changes};
+use crate::core::progress::{Identity, Records};
+use crate::fail_points::{ACKNOWLEDGED, PRODUCED, READ};
 use crate::source::Source;
 use crate::source::database::{Database, DatabaseError};
-use crate::source::look::{Look, look};
-use crate::source::producer::{Producer, SendError};
+use crate::source::destinations::Destinations;
+use crate::source::dispatch::Dispatch;
+use crate::source::keeping::Keeping;
+use crate::source::look::{Found, Look};
+use crate::source::producer::{Delivery, Producer, SendError};
+use crate::source::release::Releasing;
 use crate::source::wakeup::Wakeup;
 use crate::status::Phase;
 
 /// How often holders are read while rows keep coming.
 const OBSERVE_EVERY: Duration = Duration::from_millis(10);
-
-/// How often the progress is kept.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// The first pause while a writer is in flight; doubled up to [`LONGEST_DOZE`].
 const SHORTEST_DOZE: Duration = Duration::from_millis(1);
@@ -28,8 +30,8 @@ const SHORTEST_DOZE: Duration = Duration::from_millis(1);
 /// The longest pause while a writer is in flight.
 const LONGEST_DOZE: Duration = Duration::from_millis(100);
 
-/// How often the lock's connection is tried while nothing is read.
-const PING_EVERY: Duration = Duration::from_secs(1);
+/// How often the leader says that it is alive.
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a clean stop waits for acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(6);
@@ -43,6 +45,20 @@ pub(crate) enum LeadError {
     /// The producer has stopped.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// One more key would have to wait.
+    #[error(
+        "{count} keys are parked already, and one more would have to be ({reason}): mend them with `outbox-relay parked`, or raise \
+         --parked-keys"
+    )]
+    TooManyParked {
+        /// How many wait.
+        count: usize,
+        /// Why one more would.
+        reason: String,
+    },
+    /// A test wants it so.
+    #[error(transparent)]
+    Injected(#[from] fail_points::Injected),
 }
 
 /// A source's reading and sending, while the lock is held and the producer lives.
@@ -55,8 +71,8 @@ pub(crate) struct Leader<'a> {
     pub(crate) ledger: &'a mut Ledger,
     /// The progress records that stand on Kafka, or are on their way.
     pub(crate) records: &'a mut Records,
-    /// So many more rows are sent one at a time, because one of them was refused.
-    pub(crate) caution: usize,
+    pub(crate) destinations: &'a mut Destinations,
+    pub(crate) caution: &'a mut Caution,
     pub(crate) shutdown: &'a Shutdown,
     pub(crate) state: State,
 }
@@ -64,32 +80,38 @@ pub(crate) struct Leader<'a> {
 /// What the leader remembers between two turns.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// The head, the watermark and the number of gaps of the last progress record.
-    saved: Option<(i64, i64, usize)>,
-    saved_at: Option<Instant>,
-    /// Progress records on their way.
-    saving: usize,
+    pub(crate) keeping: Keeping,
+    pub(crate) releasing: Option<Releasing>,
     observed_at: Option<Instant>,
+    beat_at: Option<Instant>,
     asleep: bool,
     dozes: u32,
     /// The mean size of the last page's rows.
     row_bytes: usize,
 }
 
+/// What a turn found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// Rows taken.
+    rows: usize,
+    /// Whether there is more to read at once.
+    pub(crate) more: bool,
+}
+
 impl Leader<'_> {
     /// Leads until asked to stop, and stops cleanly then.
     pub(crate) async fn lead(&mut self) -> Result<(), LeadError> {
         while !self.shutdown.is_requested() {
-            self.take_reports()?;
-            self.save_progress()?;
+            self.take_reports().await?;
+            self.keep_progress().await?;
+            self.beat_if_due().await?;
             if self.has_room() {
-                let look = self.look().await?;
-                self.rest(look).await?;
+                let turn = self.turn().await?;
+                self.commit_if_due(turn).await?;
+                self.rest(turn).await?;
             } else {
-                let quiet = timeout(PING_EVERY, self.producer.news()).await.is_err();
-                if quiet {
-                    self.database.last_value().await?;
-                }
+                let _quiet = timeout(BEAT_EVERY, self.producer.news()).await;
             }
         }
         self.farewell().await
@@ -98,53 +120,106 @@ impl Leader<'_> {
     /// Whether another page may be read: memory is bounded by what is not acknowledged.
     fn has_room(&self) -> bool {
         let limits = &self.source.limits;
-        if self.caution > 0 {
+        if self.caution.rows().is_some() {
             return self.ledger.records_in_flight() == 0;
         }
         self.ledger.records_in_flight() + limits.page_rows <= limits.rows_in_flight
             && self.ledger.bytes_in_flight() + limits.page_bytes <= limits.bytes_in_flight
     }
 
+    /// Does a part of what an operator wants, if anything, and otherwise looks.
+    async fn turn(&mut self) -> Result<Turn, LeadError> {
+        if self.state.releasing.is_some() {
+            self.release().await?;
+            if self.is_releasing() && self.caution.rows().is_some() {
+                // One at a time, so that it is known which one is refused.
+                return Ok(Turn { rows: 1, more: true });
+            }
+        }
+        self.look().await
+    }
+
+    fn is_releasing(&self) -> bool {
+        self.state.releasing.as_ref().is_some_and(Releasing::is_sending)
+    }
+
     /// Reads and sends what there is, at most a page, and looks after the gaps.
-    async fn look(&mut self) -> Result<Look, LeadError> {
+    async fn look(&mut self) -> Result<Turn, LeadError> {
         self.source.status.looking();
-        let rows = self.rows_to_ask_for();
-        let look = look(self.database, self.ledger, self.producer, self.source, rows).await?;
-        if let Some(mean) = look.bytes.checked_div(look.rows) {
+        let page = self.ledger.begin_page();
+        let found = Look {
+            rows: self.rows_to_ask_for(),
+            database: self.database,
+            ledger: self.ledger,
+            limits: &self.source.limits,
+        }
+        .take()
+        .await?;
+        self.send(page, &found).await?;
+        if let Some(mean) = found.bytes.checked_div(found.rows.len()) {
             self.state.row_bytes = mean;
         }
-        let gaps = self.ledger.reading().gaps().len();
+        self.look_after_gaps(found.rows.is_empty()).await?;
+        let behind = if found.more { self.database.last_value().await? } else { 0 };
+        self.source.status.looked(self.ledger, behind, found.capped);
+        Ok(Turn { rows: found.rows.len(), more: found.more })
+    }
+
+    /// Hands a page over, once it cannot be lost any more, and closes it.
+    async fn send(&mut self, page: usize, found: &Found) -> Result<(), LeadError> {
+        if !found.rows.is_empty() {
+            fail_points::pass(READ).await?;
+            self.database.until_durable(&self.source.instance).await?;
+            self.begin_transaction()?;
+            let sent = self.dispatch(page).send_all(&found.rows).await?;
+            self.state.keeping.sent(sent);
+            fail_points::pass(PRODUCED).await?;
+        }
+        self.ledger.end_page();
+        Ok(())
+    }
+
+    /// What hands rows of `page` over.
+    pub(crate) fn dispatch(&mut self, page: usize) -> Dispatch<'_> {
+        Dispatch {
+            source: self.source,
+            ledger: self.ledger,
+            producer: self.producer,
+            destinations: self.destinations,
+            caution: self.caution,
+            page,
+        }
+    }
+
+    /// Observes who may still fill the gaps, now and then while rows keep coming, else each time.
+    async fn look_after_gaps(&mut self, idle: bool) -> Result<(), LeadError> {
         let due = self.state.observed_at.is_none_or(|at| at.elapsed() >= OBSERVE_EVERY);
-        if gaps > 0 && (due || look.rows == 0) {
+        if !self.ledger.reading().gaps().is_empty() && (due || idle) {
             let holders = self.database.holders().await?;
             let last_value = self.database.last_value().await?;
             self.ledger.observe(holders, last_value);
             self.state.observed_at = Some(Instant::now());
         }
-        let behind = if look.more { self.database.last_value().await? } else { 0 };
-        self.source.status.looked(self.ledger, behind, look.capped);
-        Ok(look)
+        Ok(())
     }
 
     /// As many rows as will fill a page: what is asked for beyond that comes over the wire to be thrown away.
-    fn rows_to_ask_for(&self) -> usize {
+    pub(crate) fn rows_to_ask_for(&self) -> usize {
         let limits = &self.source.limits;
-        if self.caution > 0 {
-            return 1;
-        }
         let fitting = limits.page_bytes.checked_div(self.state.row_bytes);
-        fitting.unwrap_or(limits.page_rows).clamp(1, limits.page_rows)
+        let rows = fitting.unwrap_or(limits.page_rows).clamp(1, limits.page_rows);
+        self.caution.rows().map_or(rows, |careful| careful.min(rows))
     }
 
     /// Sleeps if there is nothing to do, in such a way that no commit goes unnoticed.
-    async fn rest(&mut self, look: Look) -> Result<(), LeadError> {
-        if look.rows > 0 || look.more {
+    async fn rest(&mut self, turn: Turn) -> Result<(), LeadError> {
+        if turn.rows > 0 || turn.more {
             self.state.dozes = 0;
             if std::mem::take(&mut self.state.asleep) {
                 self.database.wake().await?;
             }
         }
-        if look.more || self.ledger.has_settled() {
+        if turn.more || self.ledger.has_settled() || self.is_releasing() {
             return Ok(());
         }
         if self.state.asleep {
@@ -163,103 +238,65 @@ impl Leader<'_> {
     /// Waits for a notification, for `duration` or for the end, and takes what Kafka acknowledges meanwhile.
     async fn wait(&mut self, duration: Duration) -> Result<(), LeadError> {
         let deadline = Instant::now() + duration;
-        let mut ping_at = Instant::now() + PING_EVERY;
         loop {
-            let due = self.progress_due().unwrap_or(deadline).min(deadline).min(ping_at);
+            let due = self.progress_due().unwrap_or(deadline).min(deadline);
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(()),
                 woken = self.wakeup.woken() => return Ok(woken?),
-                () = self.producer.news() => self.take_reports()?,
+                () = self.producer.news() => self.take_reports().await?,
                 () = sleep_until(due) => {
-                    self.save_progress()?;
-                    let now = Instant::now();
-                    if now >= deadline {
+                    self.keep_progress().await?;
+                    self.beat_if_due().await?;
+                    if Instant::now() >= deadline {
                         return Ok(());
                     }
-                    if now >= ping_at {
-                        self.database.last_value().await?;
-                        self.source.status.alive();
-                        ping_at = Instant::now() + PING_EVERY;
-                    }
                 }
             }
         }
     }
 
-    /// Takes in what the producer's thread has reported.
-    fn take_reports(&mut self) -> Result<(), LeadError> {
-        let reports = self.producer.reports();
-        for (page, records) in reports.pages {
-            self.ledger.acknowledge(page, records);
-            if self.caution > 0 {
-                self.caution = self.caution.saturating_sub(records);
-                if self.caution == 0 {
-                    self.source.status.enter(Phase::Leading);
-                }
-            }
-        }
-        if reports.progress > 0 {
-            self.state.saving = self.state.saving.saturating_sub(reports.progress);
-            // The table was read and Kafka has answered: this is what leading means.
-            if self.caution == 0 {
-                self.source.status.enter(Phase::Leading);
-            }
-        }
-        self.source.status.acknowledged(self.ledger, self.producer.last_error());
-        reports.failure.map_or(Ok(()), |failure| Err(failure.into()))
-    }
-
-    /// When the next progress record is to be sent, if there is anything new to tell.
-    fn progress_due(&self) -> Option<Instant> {
-        if self.state.saving > 0 || self.state.saved == Some(self.summary()) {
-            return None;
-        }
-        Some(self.state.saved_at.map_or_else(Instant::now, |at| at + PROGRESS_EVERY))
-    }
-
-    fn summary(&self) -> (i64, i64, usize) {
-        let position = self.ledger.acknowledged();
-        (position.head(), position.watermark(), position.gaps().len())
-    }
-
-    /// Sends the progress record if it is due: some time after the acknowledgements it tells of.
-    fn save_progress(&mut self) -> Result<(), LeadError> {
-        if self.progress_due().is_none_or(|due| Instant::now() < due) {
+    /// Says that the leader is alive, once a second, and takes up what an operator wants.
+    pub(crate) async fn beat_if_due(&mut self) -> Result<(), LeadError> {
+        if self.state.beat_at.is_some_and(|at| at.elapsed() < BEAT_EVERY) {
             return Ok(());
         }
-        let progress = Progress {
-            identity: self.identity.clone(),
-            position: self.ledger.acknowledged().clone(),
-            parked: Parked::default(),
-        };
-        let records = progress.encode(&self.source.name);
-        for (key, value) in changes(&self.source.name, self.records, &records) {
-            self.producer.send_progress(&self.source.progress_topic, key, value)?;
-            self.state.saving += 1;
+        let command_waits = self.database.beat(&self.source.instance).await?;
+        self.state.beat_at = Some(Instant::now());
+        self.source.status.alive();
+        if command_waits && self.state.releasing.is_none() {
+            self.take_command().await?;
         }
-        *self.records = records;
-        self.state.saved = Some(self.summary());
-        self.state.saved_at = Some(Instant::now());
         Ok(())
     }
 
-    /// Waits until all that was sent is acknowledged and the progress record says so.
-    async fn farewell(&mut self) -> Result<(), LeadError> {
-        let waited = timeout(FAREWELL, async {
-            loop {
-                self.take_reports()?;
-                if self.ledger.records_in_flight() == 0 {
-                    self.state.saved_at = None;
-                    self.save_progress()?;
-                    if self.state.saving == 0 && self.state.saved == Some(self.summary()) {
-                        return Ok(());
-                    }
-                }
-                self.producer.news().await;
+    /// Takes in what the producer's thread has reported.
+    pub(crate) async fn take_reports(&mut self) -> Result<(), LeadError> {
+        let reports = self.producer.reports();
+        for (page, records) in &reports.pages {
+            self.ledger.acknowledge(*page, *records);
+            if self.source.delivery == Delivery::AtLeastOnce {
+                self.caution.passed(*records);
             }
-        });
-        match waited.await {
-            Ok(done) => done,
+        }
+        self.state.keeping.acknowledged(reports.progress);
+        self.source.status.acknowledged(self.ledger, self.producer.last_error());
+        if let Some(failure) = reports.failure {
+            return Err(failure.into());
+        }
+        if reports.progress > 0 && self.source.delivery == Delivery::AtLeastOnce {
+            // The table was read and Kafka has answered: this is what leading means.
+            self.source.status.enter(Phase::Leading);
+        }
+        if !reports.pages.is_empty() {
+            fail_points::pass(ACKNOWLEDGED).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was sent is acknowledged and the progress says so.
+    async fn farewell(&mut self) -> Result<(), LeadError> {
+        match timeout(FAREWELL, self.settle()).await {
+            Ok(settled) => settled,
             Err(_) => {
                 let records = self.ledger.records_in_flight();
                 tracing::warn!(

@@ -2,34 +2,41 @@
 //! and starts over with growing pauses whatever fails, without touching the other sources.
 
 mod client;
+mod commit;
 pub(crate) mod database;
+mod destinations;
+mod dispatch;
+mod keeping;
 mod leader;
 mod look;
 pub(crate) mod partitions;
-mod producer;
+pub(crate) mod producer;
 mod progress_topic;
 mod record;
+mod release;
 mod trace;
 mod wakeup;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::Shutdown;
+use runtime::{Shutdown, fail_points};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::core::ledger::Ledger;
-use crate::core::parked::Parked;
-use crate::core::position::Position;
-use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, changes, start};
+use crate::core::caution::Caution;
+use crate::core::leadership::Watch;
+use crate::core::ledger::{Ledger, Reached};
+use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, start};
+use crate::fail_points::LEADING;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::database::{Database, DatabaseError};
-use crate::source::leader::{LeadError, Leader, State};
+use crate::source::destinations::Destinations;
+use crate::source::leader::{BEAT_EVERY, LeadError, Leader, State};
 use crate::source::partitions::Partitions;
-use crate::source::producer::{Producer, SendError};
+use crate::source::producer::{Delivery, Producer, Purpose, SendError};
 use crate::source::progress_topic::ReadProgressError;
 use crate::source::wakeup::Wakeup;
 use crate::status::{Phase, Status};
@@ -42,9 +49,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// The pause before a record that was refused by itself is tried again.
-const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long Kafka may take for the first progress record.
 const FIRST_PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) bytes_in_flight: usize,
     /// Runs of open gaps above which nothing is read ahead.
     pub(crate) gap_runs: usize,
+    /// Keys that may wait for an operator.
+    pub(crate) parked_keys: usize,
     /// How long the relay sleeps without a notification.
     pub(crate) fallback_poll: Duration,
 }
@@ -88,7 +94,10 @@ impl Backoff {
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) url: SecretString,
+    /// The host and process id of this relay.
+    pub(crate) instance: String,
     pub(crate) kafka: KafkaOptions,
+    pub(crate) delivery: Delivery,
     pub(crate) progress_topic: String,
     pub(crate) limits: Limits,
     pub(crate) partitions: Partitions,
@@ -109,7 +118,7 @@ enum SourceError {
     Progress(#[from] ReadProgressError),
     #[error("the kafka producer cannot be created")]
     Producer(#[from] rdkafka::error::KafkaError),
-    #[error("kafka has not acknowledged the first progress record within 10 s ({0})")]
+    #[error("kafka has not acknowledged the progress record within 10 s ({0})")]
     FirstProgress(String),
 }
 
@@ -119,12 +128,46 @@ impl From<DatabaseError> for SourceError {
     }
 }
 
+impl From<SendError> for SourceError {
+    fn from(error: SendError) -> Self {
+        Self::Lead(LeadError::Send(error))
+    }
+}
+
+impl SourceError {
+    /// Whether somebody has to do something before it can go on.
+    fn needs_help(&self) -> bool {
+        match self {
+            Self::Discontinuity(_) | Self::Lead(LeadError::TooManyParked { .. }) => true,
+            Self::Lead(LeadError::Database(error)) => match error {
+                DatabaseError::SequenceCache { .. }
+                | DatabaseError::NoEpoch
+                | DatabaseError::NoOutbox(_) => true,
+                DatabaseError::Database(_) | DatabaseError::Timeout(_) => false,
+            },
+            Self::Lead(LeadError::Send(_) | LeadError::Injected(_))
+            | Self::Progress(_)
+            | Self::Producer(_)
+            | Self::FirstProgress(_) => false,
+        }
+    }
+}
+
 /// A source that is led: the lock is held by this connection.
 struct Led {
     database: Database,
     wakeup: Wakeup,
     identity: Identity,
-    /// The progress records as they stand on Kafka.
+    /// Whether anything of this table has ever been published.
+    published: bool,
+    destinations: Destinations,
+    caution: Caution,
+}
+
+/// Where a producer goes on.
+struct Beginning {
+    ledger: Ledger,
+    /// What stands on the progress topic; empty where that is in doubt, so that it is written again.
     records: Records,
 }
 
@@ -137,16 +180,7 @@ impl Source {
             let Err(error) = self.serve(&shutdown).await else { return };
             let reason = chain(&error);
             tracing::error!(source = self.name, reason, "the source starts over");
-            let needs_help = matches!(
-                error,
-                SourceError::Discontinuity(_)
-                    | SourceError::Lead(LeadError::Database(
-                        DatabaseError::SequenceCache { .. }
-                            | DatabaseError::NoEpoch
-                            | DatabaseError::NoOutbox(_)
-                    ))
-            );
-            self.status.enter(if needs_help {
+            self.status.enter(if error.needs_help() {
                 Phase::Stopped(reason)
             } else {
                 Phase::Retrying(reason)
@@ -160,11 +194,8 @@ impl Source {
         let url = self.url.expose_secret();
         let mut database = Database::connect(url).await?;
         database.check_sequence().await?;
-        while !database.try_lead().await? {
-            self.status.enter(Phase::Standby);
-            if timeout(STANDBY_POLL, shutdown.requested()).await.is_ok() {
-                return Ok(());
-            }
+        if !self.stand_by(&mut database, shutdown).await? {
+            return Ok(());
         }
         tokio::select! {
             led = self.lead(database, shutdown) => led,
@@ -172,136 +203,208 @@ impl Source {
         }
     }
 
-    /// Leads: from the progress record on, with one producer after another.
+    /// Waits until the lock is this relay's; a leader that holds it and is dead loses its connection. Answers false when asked to
+    /// stop.
+    async fn stand_by(
+        &self,
+        database: &mut Database,
+        shutdown: &Shutdown,
+    ) -> Result<bool, DatabaseError> {
+        let mut watch = Watch::new();
+        while !database.try_lead().await? {
+            self.status.enter(Phase::Standby);
+            if let Some(leader) = database.leader().await? {
+                let (pid, instance) = (leader.pid, leader.instance.clone());
+                if watch.is_stale(leader, std::time::Instant::now()) {
+                    tracing::warn!(
+                        source = self.name,
+                        pid,
+                        instance,
+                        "the leader has not beaten for 8 s; its connection is ended"
+                    );
+                    database.terminate(pid).await?;
+                }
+            }
+            if timeout(STANDBY_POLL, shutdown.requested()).await.is_ok() {
+                return Ok(false);
+            }
+        }
+        database.beat(&self.instance).await?;
+        Ok(true)
+    }
+
+    /// Leads: from the progress on, with one producer after another.
     async fn lead(&self, mut database: Database, shutdown: &Shutdown) -> Result<(), SourceError> {
+        fail_points::pass(LEADING).await.map_err(LeadError::from)?;
         database.check_sequence().await?;
         let wakeup = Wakeup::listen(self.url.expose_secret()).await?;
         let (identity, published) = database.identity().await?;
-        let mut records = self.read_progress().await?;
-        let recorded =
-            Progress::decode(&self.name, &records).map_err(ReadProgressError::from)?;
-        let last_value = database.last_value().await?;
-        let position = match start(recorded, &identity, published, last_value)? {
-            Start::From(position, _) => position,
-            Start::First => self.first_start(&identity, &mut records).await?,
-        };
-        if !published {
-            database.mark_published().await?;
-        }
-        tracing::info!(
-            source = self.name,
-            head = position.head(),
-            gaps = position.gaps().len(),
-            "leading"
-        );
-        let mut led = Led { database, wakeup, identity, records };
-        self.publish(&mut led, Ledger::resume(position), shutdown).await?;
+        let destinations = Destinations::new(&self.kafka)?;
+        let caution = Caution::default();
+        let mut led = Led { database, wakeup, identity, published, destinations, caution };
+        self.publish(&mut led, shutdown).await?;
         led.database.close().await?;
         Ok(())
     }
 
     /// Publishes until asked to stop, or until the lock is lost.
-    async fn publish(
-        &self,
-        led: &mut Led,
-        mut ledger: Ledger,
-        shutdown: &Shutdown,
-    ) -> Result<(), SourceError> {
-        let mut caution = 0;
+    async fn publish(&self, led: &mut Led, shutdown: &Shutdown) -> Result<(), SourceError> {
+        let mut acknowledged = None;
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
-            let producer = Producer::new(&self.kafka, self.metrics.clone())?;
+            let producer = self.producer(led)?;
+            let mut from = self.begin(led, &producer, acknowledged).await?;
             let mut leader = Leader {
                 source: self,
                 identity: &led.identity,
                 database: &mut led.database,
                 wakeup: &mut led.wakeup,
                 producer: &producer,
-                ledger: &mut ledger,
-                records: &mut led.records,
-                caution,
+                ledger: &mut from.ledger,
+                records: &mut from.records,
+                destinations: &mut led.destinations,
+                caution: &mut led.caution,
                 shutdown,
                 state: State::default(),
             };
-            let ended = leader.lead().await;
-            let alone = leader.caution > 0;
-            caution = leader.caution;
+            let ended = introduced(&mut leader, &mut led.published).await;
+            let in_doubt = match self.delivery {
+                Delivery::AtLeastOnce => leader.ledger.records_in_flight(),
+                Delivery::ExactlyOnce => leader.state.keeping.records_in_transaction(),
+            };
+            let keys_in_doubt = leader.state.keeping.in_doubt();
+            from.records.extend(keys_in_doubt.into_iter().map(|key| (key, Vec::new())));
             abandon(producer).await;
             let failure = match ended {
                 Ok(()) => return Ok(()),
-                Err(LeadError::Send(failure)) => failure,
-                Err(error @ LeadError::Database(_)) => return Err(error.into()),
+                Err(SourceError::Lead(LeadError::Send(failure))) => failure,
+                Err(error) => return Err(error),
             };
-            tracing::error!(source = self.name, reason = %failure, "sending stopped; on from what is acknowledged");
-            let (phase, pause) = match &failure {
-                // The first time, the culprit is found by sending one row at a time; then somebody has to help.
-                SendError::Refused { .. } => {
-                    caution = caution.max(ledger.records_in_flight());
-                    let pause = if alone { REFUSED_PAUSE } else { SHORTEST_PAUSE };
-                    (Phase::Stopped(failure.to_string()), pause)
-                }
-                SendError::Unknown { .. } => {
-                    (Phase::Retrying(failure.to_string()), backoff.pause(began.elapsed()))
-                }
-            };
-            self.status.enter(phase);
-            ledger = Ledger::resume(ledger.acknowledged().clone());
+            let reason = failure.to_string();
+            tracing::error!(source = self.name, reason, "sending stopped; on from what is certain");
+            self.status.enter(Phase::Retrying(reason));
             led.database.end_snapshot().await?;
+            let pause = self.after(failure, led, in_doubt, || backoff.pause(began.elapsed()));
+            acknowledged = Some(from);
             let _stopped = timeout(pause, shutdown.requested()).await;
-            led.database.last_value().await?;
+            led.database.beat(&self.instance).await?;
         }
+    }
+
+    fn producer(&self, led: &Led) -> Result<Producer, SourceError> {
+        let purpose = Purpose {
+            delivery: self.delivery,
+            source: &self.name,
+            batch_bytes: led.destinations.batch_bytes(),
+        };
+        Ok(Producer::new(&self.kafka, &purpose, self.metrics.clone())?)
+    }
+
+    /// Learns from a failure to send, and says how long to wait before the next producer.
+    fn after(
+        &self,
+        failure: SendError,
+        led: &mut Led,
+        in_doubt: usize,
+        backoff: impl FnOnce() -> Duration,
+    ) -> Duration {
+        match failure {
+            SendError::Refused { topic, reason, whole_topic: true, .. } => {
+                led.destinations.refused(&topic, &reason);
+                Duration::ZERO
+            }
+            SendError::Refused { event_id, topic, reason, whole_topic: false } => {
+                led.destinations.forget(&topic);
+                led.caution.refused(in_doubt, event_id, &reason);
+                Duration::ZERO
+            }
+            SendError::Unknown { .. } => backoff(),
+        }
+    }
+
+    /// Where a new producer goes on: exactly once, from what stands on Kafka once the former owner can commit nothing any more; at
+    /// least once, from what was acknowledged.
+    async fn begin(
+        &self,
+        led: &mut Led,
+        producer: &Producer,
+        former: Option<Beginning>,
+    ) -> Result<Beginning, SourceError> {
+        match (self.delivery, former) {
+            (Delivery::AtLeastOnce, Some(former)) => {
+                let ledger = Ledger::resume(former.ledger.acknowledged().clone());
+                Ok(Beginning { ledger, records: former.records })
+            }
+            (Delivery::AtLeastOnce, None) => self.recorded(led).await,
+            (Delivery::ExactlyOnce, _) => {
+                beating(&mut led.database, &self.instance, producer.fence()).await??;
+                self.recorded(led).await
+            }
+        }
+    }
+
+    /// Where the progress topic says to go on.
+    async fn recorded(&self, led: &mut Led) -> Result<Beginning, SourceError> {
+        let mut records =
+            beating(&mut led.database, &self.instance, self.read_progress()).await??;
+        let progress = Progress::decode(&self.name, &records).map_err(ReadProgressError::from)?;
+        let last_value = led.database.last_value().await?;
+        let reached = match start(progress, &led.identity, led.published, last_value)? {
+            Start::From(reached) => reached,
+            Start::First => Reached::default(),
+        };
+        tracing::info!(
+            source = self.name,
+            head = reached.position.head(),
+            gaps = reached.position.gaps().len(),
+            parked = reached.parked.len(),
+            "leading"
+        );
+        // The head is written again at each start: that it is acknowledged shows that Kafka takes it.
+        records.remove(self.name.as_bytes());
+        Ok(Beginning { ledger: Ledger::resume(reached), records })
     }
 
     async fn read_progress(&self) -> Result<Records, SourceError> {
         let (kafka, topic, name) =
             (self.kafka.clone(), self.progress_topic.clone(), self.name.clone());
-        let read =
-            tokio::task::spawn_blocking(move || progress_topic::read(&kafka, &topic, &name));
+        let read = tokio::task::spawn_blocking(move || progress_topic::read(&kafka, &topic, &name));
         match read.await {
-            Ok(progress) => Ok(progress?),
+            Ok(records) => Ok(records?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+}
 
-    /// Writes a progress record that tells of nothing, so that a crash after the epoch is marked is no discontinuity.
-    async fn first_start(
-        &self,
-        identity: &Identity,
-        records: &mut Records,
-    ) -> Result<Position, SourceError> {
-        let producer = Producer::new(&self.kafka, self.metrics.clone())?;
-        let position = Position::default();
-        let progress = Progress {
-            identity: identity.clone(),
-            position: position.clone(),
-            parked: Parked::default(),
-        };
-        let written = progress.encode(&self.name);
-        let changed = changes(&self.name, records, &written);
-        for (key, value) in &changed {
-            producer.send_progress(&self.progress_topic, key, *value).map_err(LeadError::from)?;
-        }
-        let mut missing = changed.len();
-        let acknowledged = timeout(FIRST_PROGRESS_TIMEOUT, async {
-            loop {
-                let reports = producer.reports();
-                if let Some(failure) = reports.failure {
-                    return Err(LeadError::from(failure));
-                }
-                missing -= reports.progress;
-                if missing == 0 {
-                    return Ok(());
-                }
-                let _news = timeout(Duration::from_millis(100), producer.news()).await;
+/// Leads, after the progress has been kept once: only then may the epoch be marked as published, so that a crash in between is no
+/// discontinuity, and only then is anything published.
+async fn introduced(leader: &mut Leader<'_>, published: &mut bool) -> Result<(), SourceError> {
+    let Ok(kept) = timeout(FIRST_PROGRESS_TIMEOUT, leader.settle()).await else {
+        return Err(SourceError::FirstProgress(leader.producer.last_error().unwrap_or_default()));
+    };
+    kept?;
+    if !*published {
+        leader.database.mark_published().await?;
+        *published = true;
+    }
+    Ok(leader.lead().await?)
+}
+
+/// Does `work` while the leader says that it is alive.
+async fn beating<T>(
+    database: &mut Database,
+    instance: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, DatabaseError> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            () = sleep(BEAT_EVERY) => {
+                database.beat(instance).await?;
             }
-        })
-        .await;
-        let last_error = producer.last_error().unwrap_or_default();
-        abandon(producer).await;
-        acknowledged.map_err(|_| SourceError::FirstProgress(last_error))??;
-        *records = written;
-        Ok(position)
+        }
     }
 }
 

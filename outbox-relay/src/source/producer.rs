@@ -1,23 +1,29 @@
 //! The Kafka producer of one source, and what it reports back.
 //!
-//! Nothing later may overtake a record that failed. Within librdkafka `enable.gapless.guarantee` sees to it: what cannot be
-//! delivered stops the whole producer. `message.timeout.ms=0` means that waiting is never a failure. After the first failure
-//! the owner drops this producer and goes on from the last acknowledged position with a new one.
+//! Nothing later may overtake a record that failed. At least once, `enable.gapless.guarantee` sees to it: what cannot be
+//! delivered stops the whole producer; and `message.timeout.ms=0` means that waiting is never a failure. Exactly once, a failure
+//! spoils the transaction that everything since the last commit is in. After the first failure the owner drops this producer and
+//! goes on with a new one from what is certain.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
 use rdkafka::{ClientContext, util::Timeout};
 use thiserror::Error;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::client::report;
+use crate::source::commit::commit;
 use crate::source::progress_topic::PARTITION;
 use crate::source::record::Record;
 
@@ -27,18 +33,41 @@ const PROGRESS: usize = usize::MAX;
 /// The largest record the producer takes; the topic's own limit decides.
 const MAX_MESSAGE_BYTES: &str = "100000000";
 
+/// Within so long a transaction has to be committed, or Kafka aborts it: an abandoned one holds up `read_committed` consumers.
+const TRANSACTION_TIMEOUT: &str = "15000";
+
+/// Within so long a record of a transaction has to arrive.
+const TRANSACTION_SEND_TIMEOUT: &str = "10000";
+
+/// How long initialising transactions may take: it ends the former owner's first.
+const FENCING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a commit may take.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often an event may come to Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Delivery {
+    /// Once, and again after a crash or an unknown outcome.
+    AtLeastOnce,
+    /// Once, for consumers that read only what is committed: records and progress are in one Kafka transaction.
+    ExactlyOnce,
+}
+
 /// Why the producer has stopped.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum SendError {
     /// Kafka will never take this record.
     #[error("Kafka refuses event {event_id} for topic {topic}: {reason}")]
     Refused {
-        /// The event's id.
-        event_id: String,
+        /// The event's id; that of another one of the same batch, if it was not alone.
+        event_id: Uuid,
         /// The topic it is for.
         topic: String,
         /// What Kafka says.
         reason: String,
+        /// Whether any record for this topic would be refused.
+        whole_topic: bool,
     },
     /// Whether a record has arrived is not known.
     #[error("the producer failed: {reason}")]
@@ -74,39 +103,82 @@ struct Context {
 
 /// A producer with a thread of its own that takes the acknowledgements.
 pub(crate) struct Producer {
-    producer: ThreadedProducer<Context>,
+    producer: Arc<ThreadedProducer<Context>>,
     shared: Arc<Shared>,
+}
+
+/// What a producer is made for.
+pub(crate) struct Purpose<'a> {
+    /// How often an event may come.
+    pub(crate) delivery: Delivery,
+    /// The source, which owns a transactional id.
+    pub(crate) source: &'a str,
+    /// The largest batch that every topic takes, in bytes.
+    pub(crate) batch_bytes: usize,
 }
 
 impl Producer {
     /// Starts a producer.
-    pub(crate) fn new(kafka: &KafkaOptions, metrics: SourceMetrics) -> Result<Self, KafkaError> {
+    pub(crate) fn new(
+        kafka: &KafkaOptions,
+        purpose: &Purpose<'_>,
+        metrics: SourceMetrics,
+    ) -> Result<Self, KafkaError> {
         let shared = Arc::new(Shared {
             reports: Mutex::default(),
             news: Notify::new(),
             last_error: Mutex::default(),
             metrics,
         });
-        let producer = kafka
-            .client()
+        let mut config = kafka.client();
+        config
             // Errors come by the callback; below that it would tell at each start that gapless is experimental.
             .set_log_level(RDKafkaLogLevel::Error)
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("enable.gapless.guarantee", "true")
-            .set("message.timeout.ms", "0")
             .set("compression.codec", "lz4")
             .set("linger.ms", "0")
-            .set("batch.size", "262144")
+            .set("batch.size", purpose.batch_bytes.to_string())
             .set("message.max.bytes", MAX_MESSAGE_BYTES)
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "1048576")
             .set("reconnect.backoff.max.ms", "1000")
             .set("topic.metadata.propagation.max.ms", "5000")
             // The partitioner of Kafka's own clients, so that a key has one home whoever writes it.
-            .set("partitioner", "murmur2_random")
-            .create_with_context(Context { shared: Arc::clone(&shared) })?;
-        Ok(Self { producer, shared })
+            .set("partitioner", "murmur2_random");
+        match purpose.delivery {
+            Delivery::AtLeastOnce => {
+                config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0");
+            }
+            Delivery::ExactlyOnce => {
+                config
+                    .set("transactional.id", format!("outbox-relay.{}", purpose.source))
+                    .set("transaction.timeout.ms", TRANSACTION_TIMEOUT)
+                    .set("message.timeout.ms", TRANSACTION_SEND_TIMEOUT);
+            }
+        }
+        let producer = config.create_with_context(Context { shared: Arc::clone(&shared) })?;
+        Ok(Self { producer: Arc::new(producer), shared })
+    }
+
+    /// Ends whatever transaction a former owner of the source has left: from now on that one can commit nothing.
+    pub(crate) async fn fence(&self) -> Result<(), SendError> {
+        let producer = Arc::clone(&self.producer);
+        blocking(move || producer.init_transactions(FENCING_TIMEOUT).map_err(|e| e.to_string()))
+            .await
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&self) -> Result<(), SendError> {
+        self.producer
+            .begin_transaction()
+            .map_err(|error| SendError::Unknown { reason: error.to_string() })
+    }
+
+    /// Commits it, once everything in it has arrived. After an error nobody knows whether it is committed.
+    pub(crate) async fn commit(&self) -> Result<(), SendError> {
+        let producer = Arc::clone(&self.producer);
+        blocking(move || commit(&producer, COMMIT_TIMEOUT)).await
     }
 
     /// Hands a record of `page` over; its outcome is reported later.
@@ -117,10 +189,11 @@ impl Producer {
             .timestamp(record.timestamp_ms)
             .headers(record.headers());
         self.producer.send(base).map_err(|(error, _)| match refusal(&error) {
-            Some(_) => SendError::Refused {
-                event_id: record.event_id.to_string(),
+            Some(refusal) => SendError::Refused {
+                event_id: record.event_id,
                 topic: record.topic.to_owned(),
                 reason: error.to_string(),
+                whole_topic: refusal == Refusal::Topic,
             },
             None => SendError::Unknown { reason: error.to_string() },
         })
@@ -209,10 +282,11 @@ impl ProducerContext for Context {
 
 fn failure(error: &KafkaError, message: &impl Message, page: usize) -> SendError {
     match refusal(error) {
-        Some(_) if page != PROGRESS => SendError::Refused {
-            event_id: header(message, "ce_id").unwrap_or_default(),
+        Some(refusal) if page != PROGRESS => SendError::Refused {
+            event_id: event_id(message).unwrap_or_default(),
             topic: message.topic().to_owned(),
             reason: error.to_string(),
+            whole_topic: refusal == Refusal::Topic,
         },
         Some(_) | None => {
             SendError::Unknown { reason: format!("topic {}: {error}", message.topic()) }
@@ -220,30 +294,53 @@ fn failure(error: &KafkaError, message: &impl Message, page: usize) -> SendError
     }
 }
 
-/// The codes that say that this record will never be taken, whatever is tried.
-fn refusal(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+/// What Kafka will never take, whatever is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// This record.
+    Record,
+    /// Any record for this topic.
+    Topic,
+}
+
+fn refusal(error: &KafkaError) -> Option<Refusal> {
     let code = error.rdkafka_error_code()?;
-    [
+    let record = [
         RDKafkaErrorCode::MessageSizeTooLarge,
         RDKafkaErrorCode::MessageBatchTooLarge,
         RDKafkaErrorCode::InvalidMessage,
+        RDKafkaErrorCode::InvalidMessageSize,
         RDKafkaErrorCode::InvalidRecord,
         RDKafkaErrorCode::InvalidTimestamp,
-        RDKafkaErrorCode::InvalidTopic,
         RDKafkaErrorCode::PolicyViolation,
+    ];
+    let topic = [
+        RDKafkaErrorCode::InvalidTopic,
         RDKafkaErrorCode::TopicAuthorizationFailed,
         RDKafkaErrorCode::UnknownTopic,
         RDKafkaErrorCode::UnknownTopicOrPartition,
         RDKafkaErrorCode::UnknownPartition,
-    ]
-    .contains(&code)
-    .then_some(code)
+    ];
+    if record.contains(&code) {
+        Some(Refusal::Record)
+    } else {
+        topic.contains(&code).then_some(Refusal::Topic)
+    }
 }
 
-fn header(message: &impl Message, key: &str) -> Option<String> {
+fn event_id(message: &impl Message) -> Option<Uuid> {
     let headers = message.headers()?;
-    let header = headers.iter().find(|header| header.key == key)?;
-    header.value.map(|value| String::from_utf8_lossy(value).into_owned())
+    let header = headers.iter().find(|header| header.key == "ce_id")?;
+    std::str::from_utf8(header.value?).ok()?.parse().ok()
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Result<(), SendError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|reason| SendError::Unknown { reason }),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

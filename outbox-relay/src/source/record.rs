@@ -10,6 +10,9 @@ use crate::source::database::OutboxRow;
 /// What a header costs librdkafka beyond its bytes, about.
 const OVERHEAD_BYTES: usize = 64;
 
+/// What the names of all headers, their lengths, the id, the times and the record's own fields take, at most.
+const HEADER_NAMES_BYTES: usize = 320;
+
 /// A row on its way.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
@@ -25,6 +28,8 @@ pub(crate) struct Record<'a> {
     pub(crate) event_id: Uuid,
     row: &'a OutboxRow,
     trace: TraceContext,
+    /// A further header that says why the record stands there once more, or otherwise than its row.
+    mark: Option<(&'static str, String)>,
 }
 
 impl<'a> Record<'a> {
@@ -38,7 +43,13 @@ impl<'a> Record<'a> {
             event_id: row.id,
             row,
             trace,
+            mark: None,
         }
+    }
+
+    /// The record with one more header.
+    pub(crate) fn marked(self, name: &'static str, value: String) -> Self {
+        Self { mark: Some((name, value)), ..self }
     }
 
     /// The record's headers.
@@ -62,13 +73,15 @@ impl<'a> Record<'a> {
             ("traceparent", &self.trace.traceparent),
             ("tracestate", &self.trace.tracestate),
         ];
-        let headers = OwnedHeaders::new_with_capacity(always.len() + sometimes.len());
+        let mark = self.mark.iter().map(|(key, value)| (*key, value));
+        let headers = OwnedHeaders::new_with_capacity(always.len() + sometimes.len() + 1);
         let headers = always.into_iter().fold(headers, |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         });
         sometimes
             .into_iter()
             .filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
+            .chain(mark)
             .fold(headers, |headers, (key, value)| {
                 headers.insert(Header { key, value: Some(value) })
             })
@@ -80,8 +93,17 @@ pub(crate) fn created_at_ms(row: &OutboxRow) -> i64 {
     i64::try_from(row.created_at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
 }
 
+/// How many bytes the row's record takes in a batch that is not compressed, at most.
+pub(crate) fn wire_bytes(row: &OutboxRow) -> usize {
+    text_bytes(row) + row.payload.len() + HEADER_NAMES_BYTES
+}
+
 /// About how much memory the row's record takes until it is acknowledged.
 pub(crate) fn bytes(row: &OutboxRow) -> usize {
+    text_bytes(row) + row.payload.len() + 16 * OVERHEAD_BYTES
+}
+
+fn text_bytes(row: &OutboxRow) -> usize {
     let texts = [
         &row.aggregatetype,
         &row.aggregateid,
@@ -91,8 +113,6 @@ pub(crate) fn bytes(row: &OutboxRow) -> usize {
         &row.contenttype,
     ];
     let optional = [&row.correlationid, &row.causationid, &row.traceparent, &row.tracestate];
-    row.payload.len()
-        + texts.iter().map(|text| text.len()).sum::<usize>()
+    texts.iter().map(|text| text.len()).sum::<usize>()
         + optional.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()
-        + 16 * OVERHEAD_BYTES
 }

@@ -12,7 +12,10 @@ async fn after_a_crash_of_the_database_the_relay_goes_on_and_a_prepared_transact
     let postgres = world.stack.fresh_postgres().await.unwrap();
     world.url = postgres.create_database("restarted").await.unwrap();
     let mut connection = world.connect().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(outbox_relay::outbox_sql())).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(outbox_relay::outbox_sql()))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let relay = world.leader(&[]).await;
     let gid = format!("test-{}", Uuid::now_v7());
     execute(&mut connection, "BEGIN; SET LOCAL messaging.two_phase = on").await;

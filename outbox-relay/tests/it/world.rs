@@ -120,7 +120,9 @@ pub(crate) async fn database(stack: &Stack) -> String {
     stack
         .template("outbox", async |url| {
             let mut connection = PgConnection::connect(&url).await?;
-            sqlx::raw_sql(sqlx::AssertSqlSafe(outbox_relay::outbox_sql())).execute(&mut connection).await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(outbox_relay::outbox_sql()))
+                .execute(&mut connection)
+                .await?;
             connection.close().await
         })
         .await
