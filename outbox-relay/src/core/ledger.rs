@@ -273,8 +273,13 @@ mod tests {
 
     #[test]
     fn a_key_is_parked_for_a_successor_only_when_what_was_sent_before_it_is_acknowledged() {
-        let parked =
-            ParkedKey { first: 2, event_id: Uuid::nil(), since_ms: 0, reason: "no".to_owned() };
+        let parked = ParkedKey {
+            first: 2,
+            event_id: Uuid::nil(),
+            since_ms: 0,
+            topic_is_missing: false,
+            reason: "no".to_owned(),
+        };
         let mut ledger = Ledger::default();
         let page = ledger.begin_page();
         ledger.take(1, 1, 0);

@@ -230,7 +230,7 @@ impl World {
             }
         }
         prop_assert!(self.ledger.reading().gaps().is_empty(), "no gap stays open");
-        prop_assert_eq!(self.ledger.reading(), self.ledger.acknowledged());
+        prop_assert_eq!(self.ledger.read(), self.ledger.acknowledged());
         Ok(())
     }
 }

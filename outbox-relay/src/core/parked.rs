@@ -16,6 +16,8 @@ pub(crate) struct ParkedKey {
     pub(crate) event_id: Uuid,
     /// When it was refused, in milliseconds since 1970.
     pub(crate) since_ms: i64,
+    /// Whether nothing is wrong with it but that its topic is missing: it is sent by itself once the topic is there.
+    pub(crate) topic_is_missing: bool,
     /// What Kafka says.
     pub(crate) reason: String,
 }
@@ -76,7 +78,13 @@ mod tests {
     use super::*;
 
     fn from(first: i64) -> ParkedKey {
-        ParkedKey { first, event_id: Uuid::nil(), since_ms: 0, reason: "too large".to_owned() }
+        ParkedKey {
+            first,
+            event_id: Uuid::nil(),
+            since_ms: 0,
+            topic_is_missing: false,
+            reason: "too large".to_owned(),
+        }
     }
 
     #[test]

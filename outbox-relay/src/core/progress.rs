@@ -5,7 +5,8 @@
 //! - `NAME`: a version (2), the system identifier, timeline, database oid, the epoch's 16 bytes, and the head.
 //! - `NAME/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
 //!   its length less one.
-//! - `NAME/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, and the reason.
+//! - `NAME/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, whether it is for want of the topic,
+//!   and the reason.
 //!
 //! `NAME` is written last. Until it is, the others may tell of more than it: gaps above the head are not there yet, and what is
 //! parked above it will be met again.
@@ -251,6 +252,7 @@ fn encode_parked(parked: &ParkedKey) -> Vec<u8> {
     put(&mut bytes, parked.first.unsigned_abs());
     bytes.extend_from_slice(parked.event_id.as_bytes());
     put(&mut bytes, parked.since_ms.unsigned_abs());
+    bytes.push(u8::from(parked.topic_is_missing));
     bytes.extend_from_slice(parked.reason.as_bytes());
     bytes
 }
@@ -261,6 +263,7 @@ fn decode_parked(mut bytes: &[u8]) -> Result<ParkedKey, DecodeError> {
         first: add(0, take(bytes)?)?,
         event_id: take_uuid(bytes)?,
         since_ms: add(0, take(bytes)?)?,
+        topic_is_missing: take_byte(bytes)? != 0,
         reason: String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::Damaged)?,
     })
 }
@@ -326,6 +329,7 @@ mod tests {
                 first: *first,
                 event_id: Uuid::from_u128(7),
                 since_ms: 1_700_000_000_000,
+                topic_is_missing: key.is_empty(),
                 reason: "the record is too large".to_owned(),
             };
             keys.park("store.orders", key, parked);

@@ -13,7 +13,7 @@ use crate::core::parked::ParkedKey;
 use crate::fail_points::PRODUCING;
 use crate::source::Source;
 use crate::source::database::OutboxRow;
-use crate::source::destinations::Destinations;
+use crate::source::destinations::{Destinations, Refusal};
 use crate::source::leader::LeadError;
 use crate::source::producer::{Producer, SendError};
 use crate::source::record::{self, Record};
@@ -53,8 +53,8 @@ impl Dispatch<'_> {
         row: &OutboxRow,
         replaced: Option<String>,
     ) -> Result<bool, LeadError> {
-        if let Some(reason) = self.refusal(row).await {
-            self.park(row, reason)?;
+        if let Some(refusal) = self.refusal(row).await {
+            self.park(row, refusal)?;
             return Ok(false);
         }
         let record = Record::new(row, trace::context(row, self.source.tracing));
@@ -66,22 +66,23 @@ impl Dispatch<'_> {
             Ok(()) => Ok(true),
             // Refused before anything was sent: nothing else is touched by it.
             Err(SendError::Refused { reason, .. }) => {
-                self.park(row, reason)?;
+                self.park(row, Refusal { reason, topic_is_missing: false })?;
                 Ok(false)
             }
             Err(failure @ SendError::Unknown { .. }) => Err(failure.into()),
         }
     }
 
-    async fn refusal(&mut self, row: &OutboxRow) -> Option<String> {
+    async fn refusal(&mut self, row: &OutboxRow) -> Option<Refusal> {
         if let Some(reason) = self.caution.refusal(row.id) {
-            return Some(reason.to_owned());
+            return Some(Refusal { reason: reason.to_owned(), topic_is_missing: false });
         }
         self.destinations.refusal(&row.aggregatetype, record::wire_bytes(row)).await
     }
 
     /// Sets the row's key aside from this row on.
-    fn park(&mut self, row: &OutboxRow, reason: String) -> Result<(), LeadError> {
+    fn park(&mut self, row: &OutboxRow, refusal: Refusal) -> Result<(), LeadError> {
+        let Refusal { reason, topic_is_missing } = refusal;
         if self.ledger.parked().len() >= self.source.limits.parked_keys {
             return Err(LeadError::TooManyParked { count: self.ledger.parked().len(), reason });
         }
@@ -98,6 +99,7 @@ impl Dispatch<'_> {
             first: row.sequence,
             event_id: row.id,
             since_ms: i64::try_from(now.as_millis()).unwrap_or_default(),
+            topic_is_missing,
             reason,
         };
         self.ledger.park(&row.aggregatetype, &row.aggregateid, parked);

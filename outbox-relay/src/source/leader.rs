@@ -263,8 +263,12 @@ impl Leader<'_> {
         let command_waits = self.database.beat(&self.source.instance).await?;
         self.state.beat_at = Some(Instant::now());
         self.source.status.alive();
-        if command_waits && self.state.releasing.is_none() {
-            self.take_command().await?;
+        if self.state.releasing.is_none() {
+            if command_waits {
+                self.take_command().await?;
+            } else {
+                self.take_up_found_topic().await;
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::core::parked::ParkedKey;
 use crate::fail_points::ANSWERING;
-use crate::source::database::{Command, DatabaseError, OutboxRow};
+use crate::source::database::{DatabaseError, OutboxRow};
 use crate::source::leader::{LeadError, Leader};
 use crate::source::look::limit;
 use crate::source::record;
@@ -22,11 +22,28 @@ const WINDOW: i64 = 100_000;
 /// A key that is about to flow again.
 #[derive(Debug)]
 pub(crate) struct Releasing {
-    command: Command,
+    topic: String,
+    key: String,
+    /// The event that was refused, and what is to become of it.
+    event_id: Uuid,
+    first_event: FirstEvent,
+    /// The operator's command that is to be answered, if it was one.
+    command_id: Option<Uuid>,
     /// Events sent so far.
     sent: usize,
     /// What is to be answered, once nothing is left to send.
     answer: Option<Answer>,
+}
+
+/// What is to become of the event that was refused.
+#[derive(Debug)]
+enum FirstEvent {
+    /// It is sent again.
+    Sent,
+    /// It is never sent.
+    Skipped,
+    /// It is sent with this payload.
+    Replaced(Vec<u8>),
 }
 
 /// An answer that waits until what it tells is on Kafka.
@@ -70,8 +87,44 @@ impl Leader<'_> {
             "an operator's command is taken up"
         );
         self.destinations.forget(&command.topic);
-        self.state.releasing = Some(Releasing { command, sent: 0, answer: None });
+        self.state.releasing = Some(Releasing {
+            first_event: match (command.command.as_str(), command.payload) {
+                ("skip", _) => FirstEvent::Skipped,
+                (_, Some(payload)) => FirstEvent::Replaced(payload),
+                (_, None) => FirstEvent::Sent,
+            },
+            topic: command.topic,
+            key: command.key,
+            event_id: command.event_id,
+            command_id: Some(command.id),
+            sent: 0,
+            answer: None,
+        });
         Ok(())
+    }
+
+    /// Takes up a key that waits for nothing but its topic, if the topic is there now.
+    pub(crate) async fn take_up_found_topic(&mut self) {
+        let waiting = self.ledger.parked().iter().filter(|(.., parked)| parked.topic_is_missing);
+        let mut topic_before = None;
+        for (topic, key, parked) in waiting {
+            if topic_before.replace(topic) == Some(topic) {
+                continue;
+            }
+            if self.destinations.refusal(topic, 0).await.is_none() {
+                tracing::info!(source = self.source.name, topic, "the missing topic is there");
+                self.state.releasing = Some(Releasing {
+                    topic: topic.to_owned(),
+                    key: key.to_owned(),
+                    event_id: parked.event_id,
+                    first_event: FirstEvent::Sent,
+                    command_id: None,
+                    sent: 0,
+                    answer: None,
+                });
+                return;
+            }
+        }
     }
 
     /// Sends the next window of what waits.
@@ -85,7 +138,7 @@ impl Leader<'_> {
     }
 
     async fn send_window(&mut self, releasing: &mut Releasing) -> Result<(), LeadError> {
-        let Command { topic, key, .. } = &releasing.command;
+        let (topic, key) = (releasing.topic.as_str(), releasing.key.as_str());
         let parked = self.ledger.parked().get(topic, key).cloned();
         let parked = parked.expect("a key is released by its command only");
         let head = self.ledger.reading().head();
@@ -106,7 +159,7 @@ impl Leader<'_> {
         self.ledger.release(topic, key);
         let mut refused = None;
         for row in rows {
-            let (row, replaced) = prepared(row, &releasing.command);
+            let (row, replaced) = prepared(row, releasing);
             let Some(row) = row else { continue };
             self.ledger.take_held(row.sequence, record::bytes(&row), record::created_at_ms(&row));
             if !self.dispatch(page).send(&row, replaced).await? {
@@ -132,7 +185,7 @@ impl Leader<'_> {
     }
 
     fn refused(&self, releasing: &Releasing, event_id: Uuid) -> String {
-        let Command { topic, key, .. } = &releasing.command;
+        let Releasing { topic, key, .. } = releasing;
         let reason = self.ledger.parked().get(topic, key).map_or("", |parked| &parked.reason);
         format!("after {} events of the key, event {event_id} is refused: {reason}", releasing.sent)
     }
@@ -148,31 +201,38 @@ impl Leader<'_> {
         if !self.is_kept_since(done_at) {
             return Ok(());
         }
-        if let Some(Releasing { command, answer: Some(Answer { text, succeeded, .. }), .. }) =
-            self.state.releasing.take()
+        if let Some(Releasing {
+            command_id, answer: Some(Answer { text, succeeded, .. }), ..
+        }) = self.state.releasing.take()
         {
             fail_points::pass(ANSWERING).await?;
-            tracing::info!(source = self.source.name, answer = text, "a command is done");
-            self.database.answer(command.id, &text, succeeded).await?;
+            tracing::info!(
+                source = self.source.name,
+                answer = text,
+                "a parked key is taken care of"
+            );
+            if let Some(command_id) = command_id {
+                self.database.answer(command_id, &text, succeeded).await?;
+            }
         }
         Ok(())
     }
 }
 
-/// The row as the command wants it sent, if at all, and what was put in the place of its payload.
-fn prepared(row: OutboxRow, command: &Command) -> (Option<OutboxRow>, Option<String>) {
-    if row.id != command.event_id {
+/// The row as it is to be sent, if at all, and what was put in the place of its payload.
+fn prepared(row: OutboxRow, releasing: &Releasing) -> (Option<OutboxRow>, Option<String>) {
+    if row.id != releasing.event_id {
         return (Some(row), None);
     }
-    match (command.command.as_str(), &command.payload) {
-        ("skip", _) => {
+    match &releasing.first_event {
+        FirstEvent::Sent => (Some(row), None),
+        FirstEvent::Skipped => {
             tracing::warn!(event.id = %row.id, "an operator skips an event: it is never sent");
             (None, None)
         }
-        ("replace", Some(payload)) => {
-            let note = format!("the payload of {} bytes", row.payload.len());
+        FirstEvent::Replaced(payload) => {
+            let note = format!("a payload of {} bytes", row.payload.len());
             (Some(OutboxRow { payload: payload.clone(), ..row }), Some(note))
         }
-        (_, _) => (Some(row), None),
     }
 }

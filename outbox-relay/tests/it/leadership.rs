@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::topic::Received;
 use crate::world::{PATIENCE, World, database, execute, insert_for};
 
 #[tokio::test]
@@ -24,6 +25,44 @@ async fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() {
     let subjects = world.subjects(2).await;
     assert_eq!(subjects.last().unwrap(), "second");
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_stopped_loses_the_lead_and_when_it_wakes_nothing_overtakes() {
+    const ROWS: usize = 400;
+    let world = World::new().await;
+    let mut connection = world.connect().await;
+    let former = world.leader(&["--page-rows", "20"]).await;
+    let standby = world.relay(&[]);
+    standby.until("main", |source| source["state"] == "standby").await;
+    for number in 0..ROWS / 2 {
+        world.insert(&mut connection, &(number % 5).to_string(), &number.to_string()).await;
+    }
+    former.process.pause();
+    for number in ROWS / 2..ROWS {
+        world.insert(&mut connection, &(number % 5).to_string(), &number.to_string()).await;
+    }
+    standby.until("main", |source| source["state"] == "leader").await;
+    standby.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
+    former.process.resume();
+    former.until("main", |source| source["state"] == "standby").await;
+    assert_nothing_lost_and_in_order(&world.received(ROWS).await, ROWS);
+    former.stop().await;
+    standby.stop().await;
+}
+
+#[tokio::test]
+async fn a_standby_lets_a_leader_live_that_works() {
+    let world = World::new().await;
+    let leader = world.leader(&[]).await;
+    let standby = world.relay(&[]);
+    standby.until("main", |source| source["state"] == "standby").await;
+    // Longer than a leader may be silent.
+    standby.until("main", |source| source["since_seconds"].as_u64() >= Some(10)).await;
+    leader.until("main", |source| source["since_seconds"].as_u64() >= Some(10)).await;
+    leader.stop().await;
+    standby.until("main", |source| source["state"] == "leader").await;
+    standby.stop().await;
 }
 
 #[tokio::test]
@@ -49,8 +88,13 @@ async fn a_relay_killed_at_any_moment_loses_nothing_and_keeps_the_order() {
     relay.stop().await;
 
     let received = world.received(ROWS).await;
+    assert_nothing_lost_and_in_order(&received, ROWS);
+}
+
+/// What stands there are the rows of five keys, possibly repeated, but never before what came before them.
+fn assert_nothing_lost_and_in_order(received: &[Received], rows: usize) {
     let distinct: HashSet<&str> = received.iter().map(|record| record.header("ce_id")).collect();
-    assert_eq!(distinct.len(), ROWS, "nothing is lost");
+    assert_eq!(distinct.len(), rows, "nothing is lost");
     for key in 0..5 {
         // What repeats, repeats what was there; nothing appears before what came before it.
         let mut next = key;

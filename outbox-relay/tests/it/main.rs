@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod discontinuity;
+mod durability;
+mod exactly_once;
 mod feed;
 mod init;
 mod leadership;

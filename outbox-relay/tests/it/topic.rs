@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -40,6 +42,46 @@ pub(crate) async fn create_with(brokers: &str, topic: NewTopic<'_>) {
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let created = admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap();
     assert!(created.iter().all(Result::is_ok), "{created:?}");
+}
+
+/// A consumer of what comes from now on.
+pub(crate) struct Tail {
+    consumer: BaseConsumer,
+}
+
+impl Tail {
+    pub(crate) fn open(brokers: &str, topic: &str, partitions: i32) -> Self {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", "test")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        Self { consumer }
+    }
+
+    /// Waits for one more record, and returns the moment it is there.
+    pub(crate) async fn next(self) -> Self {
+        let next = tokio::task::spawn_blocking(move || {
+            self.consumer.poll(PATIENCE).expect("a record comes").unwrap();
+            self
+        });
+        next.await.unwrap()
+    }
+}
+
+/// Sets one of the topic's settings.
+pub(crate) async fn configure(brokers: &str, topic: &str, name: &str, value: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    let altered = admin.alter_configs(&[config], &AdminOptions::new()).await.unwrap();
+    assert!(altered.iter().all(Result::is_ok), "{altered:?}");
 }
 
 /// All records of the topic, once `count` have come and nothing more does for a while. Records of one key come in their order.
