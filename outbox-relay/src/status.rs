@@ -37,6 +37,8 @@ struct State {
     /// When the database last answered.
     looked_at: Instant,
     looking: bool,
+    /// Since when a transaction is being committed.
+    committing_since: Option<Instant>,
     /// When Kafka last acknowledged something, or had nothing to acknowledge.
     acknowledged_at: Instant,
     in_flight: usize,
@@ -67,6 +69,7 @@ impl Status {
             since: now,
             looked_at: now,
             looking: false,
+            committing_since: None,
             acknowledged_at: now,
             in_flight: 0,
             kafka_error: None,
@@ -96,6 +99,7 @@ impl Status {
             let now = Instant::now();
             (state.since, state.looked_at, state.acknowledged_at) = (now, now, now);
             state.looking = false;
+            state.committing_since = None;
             state.phase = phase;
         }
     }
@@ -103,6 +107,16 @@ impl Status {
     /// The table is about to be looked at.
     pub(crate) fn looking(&self) {
         self.lock().looking = true;
+    }
+
+    /// A transaction is about to be committed.
+    pub(crate) fn committing(&self) {
+        self.lock().committing_since = Some(Instant::now());
+    }
+
+    /// It is committed.
+    pub(crate) fn committed(&self) {
+        self.lock().committing_since = None;
     }
 
     /// The database has answered while there was nothing to look for.
@@ -194,6 +208,14 @@ fn stall(state: &State) -> Option<String> {
     let unacknowledged = state.acknowledged_at.elapsed();
     if state.looking && unread > STALLED {
         return Some(format!("the database has not answered for {} s", unread.as_secs()));
+    }
+    let committing = state.committing_since.map(|since| since.elapsed());
+    if let Some(committing) = committing.filter(|time| *time > STALLED) {
+        let error = state.kafka_error.as_deref().unwrap_or("no error reported");
+        return Some(format!(
+            "kafka has not committed a transaction for {} s ({error})",
+            committing.as_secs()
+        ));
     }
     if state.in_flight > 0 && unacknowledged > STALLED {
         let error = state.kafka_error.as_deref().unwrap_or("no error reported");

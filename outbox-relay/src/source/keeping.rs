@@ -171,6 +171,7 @@ impl Leader<'_> {
     async fn commit(&mut self) -> Result<(), LeadError> {
         self.send_progress().await?;
         fail_points::pass(COMMITTING).await?;
+        self.source.status.committing();
         let producer = self.producer;
         let committing = producer.commit();
         tokio::pin!(committing);
@@ -182,6 +183,7 @@ impl Leader<'_> {
                 }
             }
         }
+        self.source.status.committed();
         fail_points::pass(COMMITTED).await?;
         let sent = self.state.keeping.transaction.take().map_or(0, |open| open.records);
         self.until_all_is_acknowledged().await?;
