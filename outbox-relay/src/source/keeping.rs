@@ -25,6 +25,9 @@ const TRANSACTION_TIME: Duration = Duration::from_secs(2);
 /// How long the acknowledgements of a committed transaction may take to be told.
 const REPORTS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the report of a record that spoiled a transaction is waited for.
+const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What is known of the progress that was kept last.
 #[derive(Debug, Default)]
 pub(crate) struct Keeping {
@@ -177,7 +180,10 @@ impl Leader<'_> {
         tokio::pin!(committing);
         loop {
             tokio::select! {
-                committed = &mut committing => break committed?,
+                committed = &mut committing => match committed {
+                    Ok(()) => break,
+                    Err(failure) => return Err(self.cause_of(failure).await),
+                },
                 () = sleep(BEAT_EVERY) => {
                     self.database.beat(&self.source.instance).await?;
                 }
@@ -190,6 +196,12 @@ impl Leader<'_> {
         self.caution.passed(sent);
         self.source.status.enter(Phase::Leading);
         self.answer_if_kept().await
+    }
+
+    /// What a record was refused for tells more than that its transaction cannot be committed.
+    async fn cause_of(&mut self, failure: SendError) -> LeadError {
+        let _reported = tokio::time::timeout(CAUSE_TIMEOUT, self.producer.news()).await;
+        self.take_reports().await.err().unwrap_or(LeadError::Send(failure))
     }
 
     /// A committed transaction has arrived as a whole: the last reports of it are only a moment away.
