@@ -55,11 +55,14 @@ impl Record {
         std::str::from_utf8(self.key.as_deref()?).ok()
     }
 
-    /// The value of the first header of this name, without the quotes that Debezium's JSON header format adds.
+    /// The value of the first header of this name. Debezium writes headers as JSON: what it quoted comes without the
+    /// quotes, and its `null`, for a column that is NULL, is no value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
-        Some(std::str::from_utf8(value.as_deref()?).ok()?.trim_matches('"'))
+        let text = std::str::from_utf8(value.as_deref()?).ok()?;
+        let unquoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        Some(unquoted.unwrap_or(text)).filter(|_| text != "null")
     }
 
     /// Reads the payload as the topic's message.
@@ -143,6 +146,31 @@ mod tests {
         assert_eq!(debezium.event_id(), Some(second));
         assert_eq!(record(&[("ce_id", "17")]).event_id(), None);
         assert_eq!(record(&[]).event_id(), None);
+    }
+
+    #[test]
+    fn a_header_of_debezium_is_what_its_json_says() {
+        let debezium = record(&[("ce_id", "null"), ("ce_type", "\"store.OrderCreated\"")]);
+        assert_eq!((debezium.header("ce_id"), debezium.event_id()), (None, None));
+        assert_eq!(debezium.event_type(), Some("store.OrderCreated"));
+        let ours = record(&[("ce_type", "store.OrderCreated"), ("tracestate", "")]);
+        assert_eq!(
+            (ours.event_type(), ours.header("tracestate")),
+            (Some("store.OrderCreated"), Some(""))
+        );
+    }
+
+    #[test]
+    fn a_saga_that_debezium_tells_of_inherits_nothing_from_columns_that_are_null() {
+        let context = record(&[
+            ("ce_id", &format!("\"{}\"", Uuid::now_v7())),
+            ("ce_correlationid", "\"saga\""),
+            ("traceparent", "null"),
+            ("tracestate", "null"),
+        ])
+        .context();
+        assert_eq!(context.correlation_id, "saga");
+        assert_eq!((context.trace.traceparent, context.trace.tracestate), (None, None));
     }
 
     #[test]

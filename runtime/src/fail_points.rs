@@ -52,7 +52,9 @@ pub struct Injected(&'static str);
 
 /// Why a fail point is not understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("`{0}` is not NAME=ACTION or NAME=ACTION@HIT, an action being abort, exit, pause, error or delay(MILLISECONDS)")]
+#[error(
+    "`{0}` is not NAME=ACTION or NAME=ACTION@HIT, an action being abort, exit, pause, error or delay(MILLISECONDS)"
+)]
 pub struct ParseError(String);
 
 impl FailPoint {
@@ -130,10 +132,7 @@ mod tests {
             Ok(FailPoint { name: "relay.read".into(), action: Action::Abort, hit: 37 })
         );
         let delay = Action::Delay(Duration::from_millis(20));
-        assert_eq!(
-            point("a=delay(20)"),
-            Ok(FailPoint { name: "a".into(), action: delay, hit: 1 })
-        );
+        assert_eq!(point("a=delay(20)"), Ok(FailPoint { name: "a".into(), action: delay, hit: 1 }));
         for wrong in ["a", "=abort", "a=explode", "a=abort@0", "a=delay(x)", "a=abort@"] {
             assert_eq!(point(wrong), Err(ParseError(wrong.to_owned())));
         }

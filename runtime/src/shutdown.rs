@@ -20,6 +20,12 @@ impl Shutdown {
         Self::default()
     }
 
+    /// The wish of a part of the process to stop: this one's is its too, and not the other way round.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(self.0.child_token())
+    }
+
     /// Asks everybody to stop. Asking again changes nothing.
     pub fn request(&self) {
         self.0.cancel();

@@ -52,6 +52,12 @@ impl Tasks {
         Self::default()
     }
 
+    /// No tasks yet; those to come stop with `shutdown`, or by themselves before.
+    #[must_use]
+    pub fn below(shutdown: &Shutdown) -> Self {
+        Self { shutdown: shutdown.child(), ..Self::default() }
+    }
+
     /// The wish to stop that these tasks share.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
@@ -162,6 +168,16 @@ mod tests {
             tasks.run(LATE).await,
             Err(TaskError::Panicked { name: "panicking", .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn tasks_below_others_stop_with_them_and_without_them() {
+        let all = Shutdown::new();
+        let (alone, with_all) = (Tasks::below(&all), Tasks::below(&all));
+        alone.shutdown().request();
+        assert!(!all.is_requested() && !with_all.shutdown().is_requested());
+        all.request();
+        assert!(with_all.shutdown().is_requested());
     }
 
     #[tokio::test]

@@ -60,6 +60,8 @@ impl Subscription {
             .set("max.poll.interval.ms", "300000")
             // A broker that is back is noticed soon.
             .set("reconnect.backoff.max.ms", "2000")
+            // A topic that the broker did not know yet when it was subscribed to is found that soon, not after five minutes.
+            .set("topic.metadata.refresh.interval.ms", "5000")
             // Answer a fetch as soon as there is a byte, and bound what is read ahead: by count too, since a small message
             // costs far more memory than its bytes, and who comes later on another partition waits for all of it.
             .set("fetch.min.bytes", "1")
