@@ -2,6 +2,8 @@
 //! tests and `lab up` do with them.
 
 pub mod bench;
+pub mod campaign;
+pub mod invariants;
 pub mod processes;
 pub mod queries;
 pub mod signals;

@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use lab::{
-    bench::{self, Output, Plan},
+    bench::{self, Output, Plan, relay},
+    campaign::{self, SoakOptions},
     queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
@@ -24,15 +25,20 @@ enum Command {
     Up(UpOptions),
     /// Start only PostgreSQL and Kafka, on free ports, print where they are, and stay until Ctrl-C.
     Stack,
-    /// Measure the store.
+    /// Measure the store, or the relay by itself.
     #[command(subcommand)]
     Bench(Measurement),
+    /// Kill the relay at each of its fail points, again and again, and check what stands on Kafka.
+    Soak(SoakOptions),
     /// Rewrite .sqlx: what each checked query asks and answers, so that a build needs no database.
     Sqlx {
         /// Change nothing; fail if .sqlx is not what the code asks
         #[arg(long)]
         check: bool,
     },
+    /// The yardstick of `bench relay`: an outbox's rows to Kafka with nothing but speed in mind.
+    #[command(hide = true)]
+    BarePipeline(relay::BareOptions),
     /// Remove a directory when standard input ends; lab starts this itself.
     #[command(hide = true)]
     Janitor {
@@ -47,6 +53,14 @@ enum Measurement {
     Saga {
         #[command(flatten)]
         plan: Plan,
+        /// How the figures are printed
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// The relay against yardsticks of the same run: rate, processor time, latency, memory, and what writers pay.
+    Relay {
+        #[command(flatten)]
+        plan: relay::RelayPlan,
         /// How the figures are printed
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -66,6 +80,13 @@ fn main() -> ExitCode {
             Command::Bench(Measurement::Saga { plan, output }) => {
                 signals::unless_stopped(Box::pin(bench::saga(plan, output))).await
             }
+            Command::Bench(Measurement::Relay { plan, output }) => {
+                signals::unless_stopped(Box::pin(relay::relay(plan, output))).await
+            }
+            Command::BarePipeline(options) => {
+                signals::unless_stopped(Box::pin(relay::bare_pipeline(options))).await
+            }
+            Command::Soak(options) => Box::pin(campaign::soak(options)).await,
             Command::Sqlx { check } => signals::unless_stopped(queries::prepare(check)).await,
             Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
         }

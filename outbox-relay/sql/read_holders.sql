@@ -1,6 +1,9 @@
 -- The transactions that may still fill a number that has been drawn: those that hold RowExclusiveLock or a stronger one on the
 -- table or any partition (an INSERT straight into a partition locks the parent in AccessShare only), prepared ones included.
 --
+-- ShareUpdateExclusiveLock by itself is none: it is what VACUUM, ANALYZE and the making and unmaking of partitions hold, for
+-- hours perhaps, and an INSERT takes RowExclusiveLock whatever else its transaction holds.
+--
 -- An INSERT takes the lock before its column default draws the number, and keeps it until its transaction ends. pg_locks and
 -- pg_stat_activity show the present and not the snapshot, so this must run after the snapshot that showed the gap, and outside
 -- a transaction block, within which pg_stat_activity would be remembered.
@@ -23,7 +26,7 @@ holders AS (
             FROM pg_catalog.pg_inherits
             WHERE inhparent = 'messaging.outbox'::pg_catalog.regclass
         )
-        AND mode NOT IN ('AccessShareLock', 'RowShareLock')
+        AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareUpdateExclusiveLock')
 )
 SELECT
     holders.virtualtransaction AS "virtual_transaction!",

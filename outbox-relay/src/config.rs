@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use runtime::fail_points::FailPoint;
 use secrecy::{ExposeSecret, SecretString};
-use thiserror::Error;
 
 use crate::kafka::KafkaOptions;
+use crate::operator::OperatorCommand;
 use crate::source::Limits;
-use crate::source::partitions::Partitions;
+use crate::source::partitions::{Partitions, Retention};
 use crate::source::producer::Delivery;
+use crate::source::wal::Feed;
+use crate::sources::SourcesOptions;
 
 /// The relay's command line.
 #[derive(Debug, Parser)]
@@ -34,14 +36,17 @@ pub enum Command {
     Topics(TopicsOptions),
     /// Creates the outbox table in a database, or prints the SQL that does.
     Init(InitOptions),
+    /// What an operator asks.
+    #[command(flatten)]
+    Operate(OperatorCommand),
 }
 
 /// Options of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
-    /// The databases to publish from: name=url, separated by commas. A name stands for one table for ever.
-    #[arg(long, env = "RELAY_SOURCES", hide_env_values = true, value_name = "NAME=URL,…", value_parser = runtime::config::secret(check_sources))]
-    pub sources: SecretString,
+    /// The databases to publish from.
+    #[command(flatten)]
+    pub sources: SourcesOptions,
     /// How Kafka is reached.
     #[command(flatten)]
     pub kafka: KafkaOptions,
@@ -81,9 +86,27 @@ pub struct RunOptions {
     /// Numbers in each partition that the relay creates.
     #[arg(long, env = "RELAY_PARTITION_ROWS", default_value_t = 10_000_000, value_parser = clap::value_parser!(i64).range(1_000..))]
     pub partition_rows: i64,
-    /// Partitions kept ahead of the numbers drawn.
-    #[arg(long, env = "RELAY_PARTITIONS_AHEAD", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    /// Partitions kept ahead of the numbers drawn; 0 if somebody else sees to them.
+    #[arg(long, env = "RELAY_PARTITIONS_AHEAD", default_value_t = 11, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub partitions_ahead: u32,
+    /// Where rows are read from; whatever keeps the WAL from being followed, the table is polled.
+    #[arg(long, env = "RELAY_FEED", value_enum, default_value_t = FeedKind::Table)]
+    pub feed: FeedKind,
+    /// Bytes of WAL that the slot of the WAL feed may hold back; it is dropped above.
+    #[arg(long, env = "RELAY_WAL_BUDGET_BYTES", default_value_t = 4 << 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub wal_budget_bytes: u64,
+    /// How long a partition stays when all of it is published: a number with s, m, h or d, or `off` for ever.
+    #[arg(long, env = "RELAY_RETENTION", default_value = "7d")]
+    pub(crate) retention: Retention,
+}
+
+/// Where rows are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FeedKind {
+    /// The table: works on any PostgreSQL, needs no slot.
+    Table,
+    /// A replication slot: commit order across keys, no polling; needs wal_level=logical and REPLICATION.
+    Wal,
 }
 
 /// Options of `topics`.
@@ -123,24 +146,6 @@ impl FromStr for Hidden {
     }
 }
 
-/// What is wrong with the sources.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// One of them is not name=url.
-    #[error("entry {0} is not NAME=postgres://…, a name being of a-z, 0-9, _ and -")]
-    NotASource(usize),
-    /// Two have the same name.
-    #[error("the name {0} is given twice")]
-    Twice(String),
-}
-
-/// A source's name and where it is.
-#[derive(Clone, Debug)]
-pub(crate) struct SourceAddress {
-    pub(crate) name: String,
-    pub(crate) url: SecretString,
-}
-
 impl Hidden {
     /// The value.
     pub(crate) fn expose(&self) -> &str {
@@ -149,11 +154,6 @@ impl Hidden {
 }
 
 impl RunOptions {
-    /// The sources, all of them well formed.
-    pub(crate) fn addresses(&self) -> Result<Vec<SourceAddress>, ConfigError> {
-        parse_sources(self.sources.expose_secret())
-    }
-
     pub(crate) fn limits(&self) -> Limits {
         let bytes_in_flight = self.bytes_in_flight as usize;
         let rows_in_flight = self.rows_in_flight as usize;
@@ -168,54 +168,18 @@ impl RunOptions {
         }
     }
 
-    pub(crate) fn partitions(&self) -> Partitions {
-        Partitions { rows: self.partition_rows, ahead: self.partitions_ahead as usize }
-    }
-}
-
-fn check_sources(sources: &str) -> Result<(), String> {
-    parse_sources(sources).map(drop).map_err(|error| error.to_string())
-}
-
-fn parse_sources(sources: &str) -> Result<Vec<SourceAddress>, ConfigError> {
-    let mut addresses: Vec<SourceAddress> = Vec::new();
-    for (index, entry) in sources.split(',').enumerate() {
-        let address = address(entry).ok_or(ConfigError::NotASource(index + 1))?;
-        if addresses.iter().any(|other| other.name == address.name) {
-            return Err(ConfigError::Twice(address.name));
+    pub(crate) fn feed(&self) -> Feed {
+        match self.feed {
+            FeedKind::Table => Feed::Table,
+            FeedKind::Wal => Feed::Wal { budget: self.wal_budget_bytes },
         }
-        addresses.push(address);
-    }
-    Ok(addresses)
-}
-
-fn address(entry: &str) -> Option<SourceAddress> {
-    let (name, url) = entry.trim().split_once('=')?;
-    let named = !name.is_empty()
-        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    (named && is_url).then(|| SourceAddress { name: name.to_owned(), url: url.into() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addresses(sources: &str) -> Result<Vec<String>, ConfigError> {
-        Ok(parse_sources(sources)?.into_iter().map(|address| address.name).collect())
     }
 
-    #[test]
-    fn sources_are_names_and_urls() {
-        assert_eq!(
-            addresses("a=postgres://x/y, b-2=postgresql://u:p@h/d"),
-            Ok(vec!["a".into(), "b-2".into()])
-        );
-        assert_eq!(addresses("a=postgres://x/y,b"), Err(ConfigError::NotASource(2)));
-        assert_eq!(addresses("A=postgres://x/y"), Err(ConfigError::NotASource(1)));
-        assert_eq!(
-            addresses("a=postgres://x/y,a=postgres://x/z"),
-            Err(ConfigError::Twice("a".into()))
-        );
+    pub(crate) fn partitions(&self) -> Partitions {
+        Partitions {
+            rows: self.partition_rows,
+            ahead: self.partitions_ahead as usize,
+            retention: self.retention,
+        }
     }
 }

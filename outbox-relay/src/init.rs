@@ -1,9 +1,10 @@
 //! Creates the outbox in a database: by the very migration files that the services of this repository use.
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use thiserror::Error;
 
 use crate::config::Hidden;
+use crate::source::connecting::connect;
 
 /// The SQL that `init` runs and `init --print` prints.
 #[must_use]
@@ -18,6 +19,9 @@ pub fn outbox_sql() -> String {
 /// Why the table is not there.
 #[derive(Debug, Error)]
 pub enum InitError {
+    /// There is no connection.
+    #[error("{0}")]
+    Connect(String),
     /// The database refuses.
     #[error("the outbox cannot be created")]
     Database(#[from] sqlx::Error),
@@ -25,7 +29,8 @@ pub enum InitError {
 
 /// Creates the outbox unless there is one. Answers whether it did.
 pub async fn init(database_url: &Hidden) -> Result<bool, InitError> {
-    let mut connection = PgConnection::connect(database_url.expose()).await?;
+    let connected = connect(database_url.expose(), |options| options).await;
+    let mut connection = connected.map_err(|fault| InitError::Connect(fault.to_string()))?;
     let mut transaction = connection.begin().await?;
     // Two at once would both find nothing.
     transaction.execute("SELECT pg_advisory_xact_lock(hashtext('outbox-relay init'))").await?;

@@ -7,21 +7,29 @@
 //! Writers pay one INSERT. The relay writes no row of the outbox: only that the table has ever been published, that its leader is alive,
 //! and answers to its operators.
 
+mod broker;
 mod config;
 mod core;
 mod fail_points;
+mod fault;
+mod finding;
+mod health;
 mod init;
 mod kafka;
 mod metrics;
+pub mod operator;
 mod service;
 mod source;
+mod sources;
 mod status;
+mod supervisor;
 mod topics;
 
-pub use config::{Cli, Command, ConfigError, Hidden, InitOptions, RunOptions, TopicsOptions};
+pub use config::{Cli, Command, FeedKind, Hidden, InitOptions, RunOptions, TopicsOptions};
 pub use fail_points::ALL as FAIL_POINTS;
 pub use init::{InitError, init, outbox_sql};
 pub use kafka::KafkaOptions;
 pub use service::Service;
 pub use source::producer::Delivery;
+pub use sources::{SourcesError, SourcesOptions};
 pub use topics::{TopicsError, create as create_topics};

@@ -2,23 +2,28 @@
 
 use std::process::ExitCode;
 
+use outbox_relay::operator::operate;
 use outbox_relay::{Cli, Command, Service, create_topics, init, outbox_sql};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = runtime::config::parse();
-    runtime::exit::code("outbox-relay", run(cli.command).await)
+    match run(cli.command).await {
+        Ok(code) => code,
+        failed => runtime::exit::code("outbox-relay", failed.map(drop)),
+    }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Operate(command) => return Ok(operate(command).await),
         Command::Run(options) => {
             let _telemetry = runtime::telemetry::init("outbox-relay")?;
-            Service::build(&options).await?.run().await
+            Service::build(&options).await?.run().await?;
         }
         Command::Topics(options) => {
             let _telemetry = runtime::telemetry::init("outbox-relay")?;
-            Ok(create_topics(&options).await?)
+            create_topics(&options).await?;
         }
         Command::Init(options) => {
             if options.print {
@@ -34,7 +39,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
                     }
                 );
             }
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

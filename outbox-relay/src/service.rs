@@ -1,92 +1,71 @@
-//! The relay as a process: one task per source, and the admin server.
+//! The relay as a process: the sources, and the admin server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use anyhow::Context;
+use runtime::Tasks;
 use runtime::addresses::Addresses;
 use runtime::admin::AdminServer;
 use runtime::metrics::Registry;
+use runtime::shutdown::HARD_DEADLINE;
 use runtime::telemetry::ENDPOINT_VARIABLE;
-use runtime::{Shutdown, Tasks};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::RunOptions;
+use crate::health::SourcesHealth;
 use crate::metrics::Metrics;
-use crate::source::Source;
-use crate::status::{SourcesHealth, Status};
-
-/// What the tasks may take to stop.
-const HARD_DEADLINE: Duration = Duration::from_secs(10);
+use crate::sources::SourceAddress;
+use crate::supervisor::{Common, Supervisor};
 
 /// A relay, bound and not yet running.
 pub struct Service {
     admin: AdminServer,
     registry: Registry,
-    sources: Vec<Source>,
+    sources: Vec<SourceAddress>,
+    common: Common,
+    hangups: Signal,
 }
 
 impl Service {
     /// Checks the configuration and binds the admin address.
     pub async fn build(options: &RunOptions) -> anyhow::Result<Self> {
-        let addresses = options.addresses()?;
+        let sources = options.sources.read()?;
+        // From here on a SIGHUP does not end the process.
+        let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
         let admin = AdminServer::bind(options.admin_listen).await?;
         let address = admin.local_addr();
-        tracing::info!(admin.address = %address, sources = addresses.len(), "listening");
+        tracing::info!(admin.address = %address, sources = sources.len(), "listening");
         if let Some(path) = &options.addresses_file {
             runtime::addresses::write(path, &Addresses { grpc: None, admin: Some(address) })?;
         }
-        // Spans that nobody gets would cost, and put parents into the headers that are nowhere to be found.
-        let instance = instance();
         runtime::fail_points::arm(&options.fail_points);
-        let tracing = std::env::var_os(ENDPOINT_VARIABLE).is_some_and(|url| !url.is_empty());
         let mut registry = runtime::metrics::registry();
-        let metrics = Metrics::register(&mut registry);
-        let sources = addresses
-            .into_iter()
-            .map(|address| {
-                let metrics = metrics.source(&address.name);
-                Source {
-                    status: Arc::new(Status::new(&address.name, metrics.clone())),
-                    name: address.name,
-                    url: address.url,
-                    instance: instance.clone(),
-                    kafka: options.kafka.clone(),
-                    delivery: options.delivery,
-                    progress_topic: options.progress_topic.clone(),
-                    limits: options.limits(),
-                    partitions: options.partitions(),
-                    tracing,
-                    metrics,
-                }
-            })
-            .collect();
-        Ok(Self { admin, registry, sources })
+        let common = Common {
+            options: options.clone(),
+            instance: instance(),
+            // Spans that nobody gets would cost, and put parents into the headers that are nowhere to be found.
+            tracing: std::env::var_os(ENDPOINT_VARIABLE).is_some_and(|url| !url.is_empty()),
+            metrics: Metrics::register(&mut registry),
+            health: Arc::new(SourcesHealth::default()),
+        };
+        Ok(Self { admin, registry, sources, common, hangups })
     }
 
     /// Publishes until `SIGTERM` or `SIGINT`.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut tasks = Tasks::new();
-        let health = SourcesHealth {
-            sources: self.sources.iter().map(|source| Arc::clone(&source.status)).collect(),
-        };
-        let shutdown: Shutdown = tasks.shutdown();
+        let shutdown = tasks.shutdown();
+        let health = Arc::clone(&self.common.health);
         tasks.spawn("signals", runtime::shutdown::on_signal(shutdown.clone()));
-        tasks.spawn(
-            "admin",
-            self.admin.serve(Arc::new(self.registry), Arc::new(health), shutdown.clone()),
-        );
-        for source in self.sources {
-            let shutdown = shutdown.clone();
-            tasks.spawn("source", async move {
-                source.run(shutdown).await;
-                Ok::<(), std::convert::Infallible>(())
-            });
-        }
+        tasks.spawn("admin", self.admin.serve(Arc::new(self.registry), health, shutdown.clone()));
+        let supervisor = Supervisor::new(self.common, self.hangups, shutdown);
+        tasks.spawn("sources", supervisor.run(self.sources));
         Ok(tasks.run(HARD_DEADLINE).await?)
     }
 }
 
 /// What an operator finds this process by: its host and its process id.
-fn instance() -> String {
+pub(crate) fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.is_empty() { "unknown host" } else { host.trim() };
     format!("{host}:{}", std::process::id())

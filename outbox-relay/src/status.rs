@@ -1,12 +1,10 @@
-//! What each source is doing, and whether that is progress: the body of `/readyz`.
+//! What a source is doing, and whether that is progress: its part of the body of `/readyz`.
 //!
 //! A leader is ready while it reads the table and Kafka acknowledges; a standby while it can take over. An open gap is no stall.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use runtime::admin::{Health, HealthReport};
 use serde_json::{Value, json};
 
 use crate::core::ledger::Ledger;
@@ -30,6 +28,15 @@ pub(crate) enum Phase {
     Stopped(String),
 }
 
+/// How far everything is on Kafka for good, and what is not yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    /// The number up to which nothing is missing there.
+    pub(crate) watermark: i64,
+    /// Records sent, and not acknowledged, or not committed.
+    pub(crate) in_flight: usize,
+}
+
 #[derive(Debug)]
 struct State {
     phase: Phase,
@@ -50,6 +57,9 @@ struct State {
     parked: usize,
     blocking: Vec<String>,
     partition_trouble: Option<String>,
+    /// What is read, and why it is not what was asked for.
+    feed: Option<String>,
+    partitions_run_out: bool,
 }
 
 /// One source's state, written by its task and read by the admin server.
@@ -80,6 +90,8 @@ impl Status {
             parked: 0,
             blocking: Vec::new(),
             partition_trouble: None,
+            feed: None,
+            partitions_run_out: false,
         };
         Self { name: name.to_owned(), metrics, state: Mutex::new(state) }
     }
@@ -95,6 +107,10 @@ impl Status {
                 self.metrics.open_gaps.set(0);
                 self.metrics.parked.set(0);
                 self.metrics.oldest_age.set(0.0);
+                self.metrics.feed_wal.set(0);
+                state.feed = None;
+                // The leader sees to them.
+                state.partition_trouble = None;
             }
             let now = Instant::now();
             (state.since, state.looked_at, state.acknowledged_at) = (now, now, now);
@@ -125,10 +141,10 @@ impl Status {
     }
 
     /// The table has been looked at; `last_value` is the sequence's where there was more than a page, else 0.
-    pub(crate) fn looked(&self, ledger: &Ledger, last_value: i64, capped: bool) {
+    pub(crate) fn looked(&self, ledger: &Ledger, settled: Settled, last_value: i64, capped: bool) {
         let position = ledger.reading();
         let behind = last_value.saturating_sub(position.head()).max(0);
-        let in_flight = i64::try_from(ledger.records_in_flight()).unwrap_or(i64::MAX);
+        let in_flight = i64::try_from(settled.in_flight).unwrap_or(i64::MAX);
         self.metrics.rows_waiting.set(behind.saturating_add(in_flight));
         self.metrics.open_gaps.set(i64::try_from(position.gaps().len()).unwrap_or(i64::MAX));
         self.metrics.parked.set(i64::try_from(ledger.parked().len()).unwrap_or(i64::MAX));
@@ -136,7 +152,8 @@ impl Status {
         state.looked_at = Instant::now();
         state.looking = false;
         state.head = position.head();
-        state.watermark = position.watermark();
+        state.watermark = settled.watermark;
+        state.in_flight = settled.in_flight;
         state.gaps = position.gaps().len();
         state.capped = capped;
         state.parked = ledger.parked().len();
@@ -144,24 +161,41 @@ impl Status {
     }
 
     /// Kafka has been asked for news.
-    pub(crate) fn acknowledged(&self, ledger: &Ledger, kafka_error: Option<String>) {
+    pub(crate) fn acknowledged(
+        &self,
+        ledger: &Ledger,
+        settled: Settled,
+        kafka_error: Option<String>,
+    ) {
         self.metrics.oldest_age.set(ledger.oldest_in_flight_ms().map_or(0.0, seconds_since));
         let mut state = self.lock();
-        let in_flight = ledger.records_in_flight();
-        if in_flight == 0 || in_flight < state.in_flight {
+        if settled.in_flight == 0 || settled.in_flight < state.in_flight {
             state.acknowledged_at = Instant::now();
         }
-        state.in_flight = in_flight;
+        state.watermark = settled.watermark;
+        state.in_flight = settled.in_flight;
         state.kafka_error = kafka_error;
     }
 
-    /// Whether partitions can be created ahead, and why not.
-    pub(crate) fn partitions(&self, trouble: Option<String>) {
-        self.lock().partition_trouble = trouble;
+    /// What is wrong with the partitions, and whether there are so few ahead that somebody has to help.
+    pub(crate) fn partitions(&self, trouble: Option<String>, run_out: bool) {
+        let mut state = self.lock();
+        state.partition_trouble = trouble;
+        state.partitions_run_out = run_out;
+    }
+
+    /// What is read: `wal`, `table`, or `table (why not the WAL)`.
+    pub(crate) fn feed(&self, feed: &str) {
+        self.metrics.feed_wal.set(i64::from(feed == "wal"));
+        let mut state = self.lock();
+        if state.feed.as_deref() != Some(feed) {
+            tracing::info!(source = self.name, feed, "the source changes its feed");
+            state.feed = Some(feed.to_owned());
+        }
     }
 
     /// Whether the source makes progress, and what there is to say of it.
-    fn report(&self) -> (bool, Value) {
+    pub(crate) fn report(&self) -> (bool, Value) {
         let state = self.lock();
         let stalled = reason(&state);
         let body = json!({
@@ -181,6 +215,8 @@ impl Status {
             "open_gaps": state.gaps,
             "parked_keys": state.parked,
             "oldest_gap_held_by": state.blocking,
+            "feed": state.feed,
+            "partitions": state.partition_trouble,
         });
         (stalled.is_none(), body)
     }
@@ -232,32 +268,5 @@ fn stall(state: &State) -> Option<String> {
             state.blocking.join(", ")
         ));
     }
-    state.partition_trouble.clone()
-}
-
-/// The health of all sources together.
-pub(crate) struct SourcesHealth {
-    /// Their states.
-    pub(crate) sources: Vec<Arc<Status>>,
-}
-
-impl Health for SourcesHealth {
-    fn ready(&self) -> BoxFuture<'_, HealthReport> {
-        let reports: Vec<(&str, bool, Value)> = self
-            .sources
-            .iter()
-            .map(|source| {
-                let (ok, body) = source.report();
-                (source.name.as_str(), ok, body)
-            })
-            .collect();
-        let ok = reports.iter().all(|(_, ok, _)| *ok);
-        let sources: serde_json::Map<String, Value> =
-            reports.into_iter().map(|(name, _, body)| (name.to_owned(), body)).collect();
-        Box::pin(std::future::ready(HealthReport { ok, body: json!({ "sources": sources }) }))
-    }
-
-    fn live(&self) -> BoxFuture<'_, HealthReport> {
-        Box::pin(std::future::ready(HealthReport { ok: true, body: json!({}) }))
-    }
+    state.partition_trouble.clone().filter(|_| state.partitions_run_out)
 }

@@ -7,6 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
+use crate::broker;
 use crate::config::TopicsOptions;
 
 /// The progress topic's name unless another is given.
@@ -15,6 +16,9 @@ pub(crate) const PROGRESS_TOPIC: &str = "outbox-relay.progress";
 /// Why the topic is not there.
 #[derive(Debug, Error)]
 pub enum TopicsError {
+    /// There is no way to Kafka.
+    #[error("{0}")]
+    Unreachable(String),
     /// Kafka does not answer.
     #[error("kafka cannot be asked to create topic {topic}")]
     Kafka {
@@ -37,6 +41,9 @@ pub enum TopicsError {
 /// Creates the topic unless it exists.
 pub async fn create(options: &TopicsOptions) -> Result<(), TopicsError> {
     let topic = options.progress_topic.as_str();
+    broker::ask(&options.kafka, Some(topic))
+        .await
+        .map_err(|fault| TopicsError::Unreachable(fault.to_string()))?;
     let kafka = |source| TopicsError::Kafka { topic: topic.to_owned(), source };
     let client: AdminClient<DefaultClientContext> =
         options.kafka.client().create().map_err(kafka)?;

@@ -1,9 +1,10 @@
-//! Measures the whole system: how long an order's saga takes at a steady rate, how many orders a second it takes at
+//! Measures the [relay](relay) by itself, and the whole system: how long an order's saga takes at a steady rate, how many orders a second it takes at
 //! most, and how much memory its processes then hold.
 
 mod completions;
 mod figures;
 mod load;
+pub mod relay;
 
 pub use figures::Figures;
 pub use load::BenchError;

@@ -1,7 +1,7 @@
 //! The services' own binaries, built if need be and started as processes that can be killed, frozen and started again.
 
 mod build;
-mod http;
+pub(crate) mod http;
 mod program;
 mod service;
 

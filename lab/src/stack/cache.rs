@@ -16,7 +16,8 @@ use super::{
 };
 
 /// What is fetched; a change of it makes another cache.
-pub(super) const POM: &str = include_str!("../../stack/pom.xml");
+const STACK: &str = include_str!("../../stack/pom.xml");
+const DEBEZIUM: &str = include_str!("../../stack/debezium.xml");
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -29,11 +30,24 @@ pub(super) struct Programs {
 
 /// The programs, fetched if they are not there yet. Blocks: seconds the first time.
 pub(super) fn programs() -> Result<Programs, StackError> {
+    let directory = cached(STACK, unpacked::repair)?;
+    Ok(Programs { kafka: directory.join("kafka"), postgres: directory.join("postgres") })
+}
+
+/// The directory of Debezium Server, fetched if it is not there yet. Blocks: for long the first time.
+pub(super) fn debezium() -> Result<PathBuf, StackError> {
+    Ok(cached(DEBEZIUM, |_| Ok(()))?.join("debezium-server"))
+}
+
+type Repair = fn(&Path) -> Result<(), StackError>;
+
+/// Where what a `pom` fetches is, after it was fetched and repaired if need be.
+fn cached(pom: &str, repair: Repair) -> Result<PathBuf, StackError> {
     let parent = target_directory().join("lab-stack");
     fs::create_dir_all(&parent).map_err(could_not(format!("create {}", parent.display())))?;
     let platform = maven::platform()?;
     let mut hasher = DefaultHasher::new();
-    (POM, platform).hash(&mut hasher);
+    (pom, platform).hash(&mut hasher);
     let directory = parent.join(format!("{:016x}", hasher.finish()));
     if !directory.exists() {
         let lock =
@@ -41,21 +55,22 @@ pub(super) fn programs() -> Result<Programs, StackError> {
         lock.lock().map_err(could_not("lock the cache"))?;
         // Who held the lock may have fetched it.
         if !directory.exists() {
-            fetch(&parent, &directory, platform)?;
+            let partial = fetch(&parent, pom, platform)?;
+            repair(&partial)?;
+            fs::rename(&partial, &directory).map_err(could_not("name the cache"))?;
         }
     }
-    Ok(Programs { kafka: directory.join("kafka"), postgres: directory.join("postgres") })
+    Ok(directory)
 }
 
-fn fetch(parent: &Path, directory: &Path, platform: &str) -> Result<(), StackError> {
+fn fetch(parent: &Path, pom: &str, platform: &str) -> Result<PathBuf, StackError> {
     let partial = parent.join("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(could_not("remove an unfinished cache"))?;
     }
     fs::create_dir(&partial).map_err(could_not("create the cache"))?;
-    maven::fetch(&partial, platform, &parent.join("maven.log"))?;
-    unpacked::repair(&partial)?;
-    fs::rename(&partial, directory).map_err(could_not("name the cache"))
+    maven::fetch(&partial, pom, platform, &parent.join("maven.log"))?;
+    Ok(partial)
 }
 
 /// Cargo's target directory.

@@ -125,7 +125,7 @@ pub(crate) fn could_not(what: impl Into<String>) -> impl FnOnce(io::Error) -> St
 }
 
 /// The last lines of a log.
-fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

@@ -1,7 +1,7 @@
-//! Finds a Java that can run Kafka.
+//! Finds a Java that can run Kafka, and one that can run Debezium Server.
 
 use std::{
-    env, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -17,20 +17,39 @@ pub(super) fn find() -> Result<PathBuf, StackError> {
         Some(home) => Path::new(&home).join("bin/java"),
         None => PathBuf::from("java"),
     };
-    let output = Command::new(&java).arg("-version").output().map_err(|error| {
+    let text = told_by(&java).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
             StackError::Missing { program: "Java", cure: CURE }
         } else {
             could_not(format!("run {}", java.display()))(error)
         }
     })?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
     match version(&text) {
         Some((major, _)) if major >= LEAST_VERSION => Ok(java),
         Some((_, found)) => Err(StackError::OldJava { found: found.to_owned() }),
         // macOS has a `java` that only says that there is none.
         None => Err(StackError::Missing { program: "Java", cure: CURE }),
     }
+}
+
+/// A `java` of this version or a later one: of `JAVA_HOME` or a variable named like it, as `JAVA_HOME_21_X64`, of `PATH`, or
+/// of where Linux distributions install it. `None` if there is none.
+pub(super) fn at_least(least: u32) -> Option<PathBuf> {
+    let named = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JAVA_HOME"));
+    let homes = named.map(|(_, home)| PathBuf::from(home).join("bin/java"));
+    let installed = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
+    let installed = installed.map(|entry| entry.path().join("bin/java"));
+    let mut candidates = homes.chain([PathBuf::from("java")]).chain(installed);
+    candidates.find(|java| {
+        let text = told_by(java).unwrap_or_default();
+        version(&text).is_some_and(|(major, _)| major >= least)
+    })
+}
+
+/// What `java -version` prints.
+fn told_by(java: &Path) -> io::Result<String> {
+    let output = Command::new(java).arg("-version").output()?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// The version as a number and as told, from what `java -version` prints: `openjdk version "17.0.15" 2025-04-15`.

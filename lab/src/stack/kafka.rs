@@ -17,7 +17,9 @@ use tokio::{net::TcpStream, sync::Mutex};
 use super::{
     cache::Programs,
     error::{StackError, could_not},
+    ports,
     process::Process,
+    secured::Secured,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,27 +27,48 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Kafka wants a cluster id of this form; each cluster here is alone, so one will do.
 const CLUSTER_ID: &str = "lab0lab0lab0lab0lab0lg";
-const JVM: [&str; 5] = [
-    "-Xmx256m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-Djava.awt.headless=true",
+/// What every JVM gets.
+const JVM: [&str; 2] = ["-XX:-UsePerfData", "-Djava.awt.headless=true"];
+/// What starts fast and stays small.
+const SMALL: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// What Kafka's own scripts give a broker.
+const ROOMY: [&str; 5] = [
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
 ];
 const LOGGING: &str = include_str!("../../stack/log4j2.properties");
 const SETTINGS: &str = include_str!("../../stack/server.properties");
+
+/// The options of a broker's JVM.
+pub(super) fn jvm(roomy: bool) -> &'static [&'static str] {
+    if roomy { &ROOMY } else { &SMALL }
+}
 
 /// A Kafka broker.
 #[derive(Debug)]
 pub struct Kafka {
     brokers: String,
+    secured: Option<String>,
     ours: Option<Ours>,
+}
+
+/// What is wanted of a broker beyond what every one has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Further<'a> {
+    /// Lines of `server.properties`.
+    pub(super) settings: &'a str,
+    /// A listener that is secure.
+    pub(super) secured: Option<&'a Secured>,
 }
 
 #[derive(Debug)]
 struct Ours {
     java: PathBuf,
     jars: PathBuf,
+    jvm: &'static [&'static str],
     directory: PathBuf,
     log: PathBuf,
     process: Mutex<Option<Process>>,
@@ -54,7 +77,7 @@ struct Ours {
 impl Kafka {
     /// One that is there already.
     pub(super) fn external(brokers: &str) -> Self {
-        Self { brokers: brokers.to_owned(), ours: None }
+        Self { brokers: brokers.to_owned(), secured: None, ours: None }
     }
 
     /// Starts one with its data in `directory`, which is formatted if it is empty.
@@ -63,17 +86,28 @@ impl Kafka {
         programs: &Programs,
         directory: PathBuf,
         logs: &Path,
-        broker: u16,
-        controller: u16,
+        (broker, controller): (u16, u16),
+        further: Further<'_>,
+        jvm: &'static [&'static str],
     ) -> Result<Self, StackError> {
         fs::create_dir_all(&directory).map_err(could_not("create Kafka's directory"))?;
+        let secured = further.secured.map(|secured| Ok((secured, ports::free()?))).transpose()?;
+        if let Some((secured, _)) = secured {
+            secured.write(&directory)?;
+        }
+        let secured_settings = secured
+            .map(|(secured, port)| secured.settings((broker, controller), port))
+            .unwrap_or_default();
         let settings = format!(
             "{SETTINGS}\n\
              listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners=BROKER://127.0.0.1:{broker}\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
-             log.dirs={}\n",
+             log.dirs={}\n\
+             {secured_settings}\n\
+             {}\n",
             directory.join("data").display(),
+            further.settings,
         );
         let write = |name: &str, text: &str| {
             fs::write(directory.join(name), text).map_err(could_not("configure Kafka"))
@@ -84,14 +118,16 @@ impl Kafka {
         let ours = Ours {
             java,
             jars: programs.kafka.clone(),
+            jvm,
             log: logs.join("kafka.log"),
             directory,
             process: Mutex::new(None),
         };
         if !ours.directory.join("data/meta.properties").exists() {
-            ours.format().await?;
+            ours.format(further.secured).await?;
         }
-        let kafka = Self { brokers, ours: Some(ours) };
+        let secured = secured.map(|(_, port)| format!("localhost:{port}"));
+        let kafka = Self { brokers, secured, ours: Some(ours) };
         kafka.start().await?;
         Ok(kafka)
     }
@@ -100,6 +136,17 @@ impl Kafka {
     #[must_use]
     pub fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// The operating system's id of the process that is the broker; `None` if it does not run, or is not ours.
+    pub async fn pid(&self) -> Option<i32> {
+        self.ours.as_ref()?.process.lock().await.as_ref().map(Process::pid)
+    }
+
+    /// What clients connect to that have a certificate and a password, where it was started so.
+    #[must_use]
+    pub fn secured(&self) -> Option<&str> {
+        self.secured.as_deref()
     }
 
     /// Starts it after [`kill`](Self::kill) or [`stop`](Self::stop): same port, same data. Does nothing if it runs.
@@ -189,11 +236,14 @@ impl Kafka {
 }
 
 impl Ours {
-    async fn format(&self) -> Result<(), StackError> {
-        let command = self.command(
+    async fn format(&self, secured: Option<&Secured>) -> Result<(), StackError> {
+        let mut command = self.command(
             "kafka.tools.StorageTool",
             &["format", "--cluster-id", CLUSTER_ID, "--config", "server.properties"],
         );
+        for user in secured.map(Secured::scram).into_iter().flatten() {
+            command.args(["--add-scram", &user]);
+        }
         let process = Process::spawn("Kafka's format", command, &self.log, Signal::SIGKILL)?;
         let status = process.ended(PATIENCE).await?;
         if status.success() {
@@ -208,6 +258,7 @@ impl Ours {
         command
             .current_dir(&self.directory)
             .args(JVM)
+            .args(self.jvm)
             // Its native libraries are unpacked there, and go with the directory.
             .arg(format!("-Djava.io.tmpdir={}", self.directory.display()))
             .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", self.directory.display()))

@@ -1,4 +1,4 @@
-//! Runs Maven on `stack/pom.xml`, which fetches Kafka and PostgreSQL from Maven Central.
+//! Runs Maven on a pom of `stack/`, which fetches programs from Maven Central.
 
 use std::{
     env, fs,
@@ -11,7 +11,6 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    cache::POM,
     error::{StackError, could_not},
     spawner,
 };
@@ -29,16 +28,21 @@ pub(super) fn platform() -> Result<&'static str, StackError> {
     }
 }
 
-/// Fills `directory` with `kafka/` and `postgres/`.
-pub(super) fn fetch(directory: &Path, platform: &str, log: &Path) -> Result<(), StackError> {
-    let pom = directory.join("pom.xml");
-    fs::write(&pom, POM).map_err(could_not("write the pom"))?;
+/// Fills `directory` with what the text of a `pom` says.
+pub(super) fn fetch(
+    directory: &Path,
+    pom: &str,
+    platform: &str,
+    log: &Path,
+) -> Result<(), StackError> {
+    let file = directory.join("pom.xml");
+    fs::write(&file, pom).map_err(could_not("write the pom"))?;
     let output = File::create(log).map_err(could_not("create Maven's log"))?;
     let errors = output.try_clone().map_err(could_not("share Maven's log"))?;
     let mut command = Command::new("mvn");
     command
         .args(["--quiet", "--batch-mode", "--file"])
-        .arg(&pom)
+        .arg(&file)
         .arg(format!("-Dpostgres.platform={platform}"))
         .arg(format!("-Dcache={}", directory.display()))
         .arg("package")
@@ -57,7 +61,7 @@ pub(super) fn fetch(directory: &Path, platform: &str, log: &Path) -> Result<(), 
     if !status.success() {
         return Err(StackError::ended("Maven", status, log));
     }
-    // The archive PostgreSQL came in.
+    // The archives the programs came in.
     fs::remove_dir_all(directory.join("maven"))
         .map_err(could_not("remove Maven's working directory"))
 }

@@ -32,6 +32,7 @@
 mod account;
 mod cache;
 mod databases;
+mod debezium;
 mod directory;
 mod error;
 mod janitor;
@@ -43,6 +44,7 @@ mod postgres;
 mod postgres_url;
 mod pre_exec;
 mod process;
+mod secured;
 mod spawner;
 mod unpacked;
 
@@ -54,18 +56,22 @@ use std::{
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+pub use debezium::{Debezium, DebeziumError, DebeziumOptions};
 pub use error::StackError;
 pub use janitor::run as run_janitor;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use secured::{Certificate, Secured};
 
 pub(crate) use cache::{profile_directory, target_directory};
+pub(crate) use error::tail;
 
 use cache::Programs;
 use databases::Templates;
 use directory::RunDirectory;
 use error::could_not;
+use kafka::Further;
 
 /// What a stack is made of.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +80,12 @@ pub struct StackOptions {
     pub directory: Option<PathBuf>,
     /// Where logs go instead, which must exist.
     pub logs: Option<PathBuf>,
+    /// Further settings of PostgreSQL (`wal_level=replica`); they win over those that every run has.
+    pub postgres_settings: Vec<String>,
     /// Whether PostgreSQL survives a crash of the machine; tests need not.
     pub durable: bool,
+    /// Whether both get the memory and the compiler of a server in earnest; tests start faster and smaller without.
+    pub roomy: bool,
     /// The port of PostgreSQL; a free one if `None`.
     pub postgres_port: Option<u16>,
     /// The port of Kafka; a free one if `None`.
@@ -111,7 +121,7 @@ impl Stack {
         let programs = OnceCell::new();
         let (postgres, kafka) = tokio::try_join!(
             start_postgres(&options, &programs, directory.path()),
-            start_kafka(&options, &programs, directory.path().join("kafka")),
+            start_kafka(&options, &programs, directory.path().join("kafka"), Further::default()),
         )?;
         let kafka = OnceCell::new_with(Some(kafka));
         Ok(Self { postgres, kafka, templates: Templates::default(), options, programs, directory })
@@ -153,7 +163,11 @@ impl Stack {
     /// As [`start`](Self::start).
     pub async fn kafka(&self) -> Result<&Kafka, StackError> {
         let directory = self.directory.path().join("kafka");
-        self.kafka.get_or_try_init(|| start_kafka(&self.options, &self.programs, directory)).await
+        self.kafka
+            .get_or_try_init(|| {
+                start_kafka(&self.options, &self.programs, directory, Further::default())
+            })
+            .await
     }
 
     /// Another Kafka on free ports, for a test that uses the store's topics or stops its broker.
@@ -161,8 +175,27 @@ impl Stack {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn fresh_kafka(&self) -> Result<Kafka, StackError> {
+        self.fresh_kafka_with("").await
+    }
+
+    /// As [`fresh_kafka`](Self::fresh_kafka), with further lines of `server.properties`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_kafka_with(&self, settings: &str) -> Result<Kafka, StackError> {
         let directory = self.fresh_directory("kafka")?;
-        start_kafka(&StackOptions::default(), &self.programs, directory).await
+        let further = Further { settings, ..Further::default() };
+        start_kafka(&StackOptions::default(), &self.programs, directory, further).await
+    }
+
+    /// As [`fresh_kafka`](Self::fresh_kafka), with a listener that is secure.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_kafka_secured(&self, secured: &Secured) -> Result<Kafka, StackError> {
+        let directory = self.fresh_directory("kafka")?;
+        let further = Further { secured: Some(secured), ..Further::default() };
+        start_kafka(&StackOptions::default(), &self.programs, directory, further).await
     }
 
     /// Another PostgreSQL on a free port, for a test that stops it.
@@ -170,8 +203,40 @@ impl Stack {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn fresh_postgres(&self) -> Result<Postgres, StackError> {
+        self.fresh_postgres_with(&[]).await
+    }
+
+    /// The same with further settings, such as `wal_level=replica`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_postgres_with(&self, settings: &[&str]) -> Result<Postgres, StackError> {
         let directory = self.fresh_directory("postgres")?;
-        start_postgres(&StackOptions::default(), &self.programs, &directory).await
+        let postgres_settings = settings.iter().map(ToString::to_string).collect();
+        let options = StackOptions { postgres_settings, ..StackOptions::default() };
+        start_postgres(&options, &self.programs, &directory).await
+    }
+
+    /// Another PostgreSQL that talks TLS to whoever wants it, with this certificate.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_postgres_with_tls(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<Postgres, StackError> {
+        let directory = self.fresh_directory("tls")?;
+        let settings = postgres::tls(certificate, &directory)?;
+        self.fresh_postgres_with(&settings.each_ref().map(String::as_str)).await
+    }
+
+    /// Starts Debezium Server on the outbox of a database; when this returns, it publishes.
+    ///
+    /// # Errors
+    /// [`DebeziumError::NoJava`] or [`DebeziumError::NotAvailable`] where it cannot be run, for which a test says that it is
+    /// skipped; otherwise if it does not start.
+    pub async fn debezium(&self, options: DebeziumOptions) -> Result<Debezium, DebeziumError> {
+        Debezium::start_new(self.fresh_directory("debezium")?, options).await
     }
 
     /// The URL of the database `name`, which need not exist.
@@ -252,13 +317,21 @@ async fn start_postgres(
     let port = port(options.postgres_port, "PostgreSQL", " or give your own with --postgres URL")?;
     let programs = fetched(programs).await?;
     let logs = options.logs.as_deref().unwrap_or(directory);
-    Postgres::start_new(programs, directory, logs, port, options.durable).await
+    let mut settings = options.postgres_settings.clone();
+    if !options.durable {
+        settings.extend(postgres::FORGETFUL.map(str::to_owned));
+    }
+    if options.roomy {
+        settings.extend(postgres::ROOMY.map(str::to_owned));
+    }
+    Postgres::start_new(programs, directory, logs, port, settings).await
 }
 
 async fn start_kafka(
     options: &StackOptions,
     programs: &OnceCell<Programs>,
     directory: PathBuf,
+    further: Further<'_>,
 ) -> Result<Kafka, StackError> {
     if let Some(brokers) = &options.kafka {
         return Ok(Kafka::external(brokers));
@@ -268,7 +341,9 @@ async fn start_kafka(
     let java = java::find()?;
     let programs = fetched(programs).await?;
     let logs = options.logs.clone().unwrap_or_else(|| directory.clone());
-    Kafka::start_new(java, programs, directory, &logs, broker, controller).await
+    let jvm = kafka::jvm(options.roomy);
+    let ports = (broker, controller);
+    Kafka::start_new(java, programs, directory, &logs, ports, further, jvm).await
 }
 
 /// A fixed port or a free one.

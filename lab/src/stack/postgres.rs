@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -19,21 +20,29 @@ use super::{
     error::{StackError, could_not},
     postgres_url,
     process::Process,
+    secured::Certificate,
     unpacked,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// `initdb` only computes, which takes long where others do too.
+const INITDB_PATIENCE: Duration = Duration::from_secs(120);
 /// What holds for every run.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 7] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=300",
     "max_prepared_transactions=20",
     "wal_level=logical",
+    "max_replication_slots=100",
+    "max_wal_senders=100",
 ];
 /// What makes it fast: a crash of the machine would lose data. A crash of PostgreSQL does not, as tests rely on, so
 /// `synchronous_commit` stays on.
-const FORGETFUL: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+pub(super) const FORGETFUL: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+/// What a server in earnest has, as far as it goes on a small machine.
+pub(super) const ROOMY: [&str; 3] =
+    ["shared_buffers=1GB", "max_wal_size=4GB", "checkpoint_timeout=30min"];
 
 /// A PostgreSQL server.
 #[derive(Debug)]
@@ -49,7 +58,8 @@ struct Ours {
     log: PathBuf,
     port: u16,
     account: Account,
-    durable: bool,
+    /// Beyond those of every run.
+    settings: Vec<String>,
     process: Mutex<Option<Process>>,
 }
 
@@ -65,7 +75,7 @@ impl Postgres {
         directory: &Path,
         logs: &Path,
         port: u16,
-        durable: bool,
+        settings: Vec<String>,
     ) -> Result<Self, StackError> {
         let account = Account::for_postgres()?;
         if !account.can_reach(&directory.join("postgres")) {
@@ -76,7 +86,7 @@ impl Postgres {
             data: directory.join("postgres"),
             log: logs.join("postgres.log"),
             account,
-            durable,
+            settings,
             process: Mutex::new(None),
             port,
         };
@@ -101,6 +111,11 @@ impl Postgres {
     /// If it exists, or PostgreSQL refuses.
     pub async fn create_database(&self, name: &str) -> Result<String, StackError> {
         databases::create(self, name, None).await
+    }
+
+    /// The operating system's id of the process that started all of its own; `None` if it does not run, or is not ours.
+    pub async fn pid(&self) -> Option<i32> {
+        self.ours.as_ref()?.process.lock().await.as_ref().map(Process::pid)
     }
 
     /// Starts it after [`kill`](Self::kill) or [`stop`](Self::stop): same port, same data. Does nothing if it runs.
@@ -192,15 +207,14 @@ impl Ours {
             "--no-instructions",
         ]);
         let process = Process::spawn("initdb", command, &self.log, Signal::SIGKILL)?;
-        let status = process.ended(PATIENCE).await?;
+        let status = process.ended(INITDB_PATIENCE).await?;
         if status.success() { Ok(()) } else { Err(StackError::ended("initdb", status, &self.log)) }
     }
 
     fn spawn(&self) -> Result<Process, StackError> {
         let mut command = self.command("postgres");
         command.arg("-D").arg(&self.data).arg("-p").arg(self.port.to_string());
-        let forgetful = if self.durable { &[][..] } else { &FORGETFUL[..] };
-        for setting in SETTINGS.iter().chain(forgetful) {
+        for setting in SETTINGS.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.arg("-c").arg(setting);
         }
         // SIGQUIT and not SIGKILL: so it takes its own children and its shared memory with it.
@@ -218,6 +232,27 @@ impl Ours {
     fn was_running(&self) -> bool {
         self.data.join("postmaster.pid").exists()
     }
+}
+
+/// The settings of a server with a certificate, which is written where the server finds it.
+pub(super) fn tls(certificate: &Certificate, directory: &Path) -> Result<[String; 3], StackError> {
+    let account = Account::for_postgres()?;
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        fs::write(&path, text).map_err(could_not("write a certificate"))?;
+        // PostgreSQL takes no key that others can read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .map_err(could_not("hide a certificate"))?;
+        account.give(&path)?;
+        Ok(path)
+    };
+    let (chain, key) =
+        (write("server.crt", &certificate.chain)?, write("server.key", &certificate.key)?);
+    Ok([
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", chain.display()),
+        format!("ssl_key_file={}", key.display()),
+    ])
 }
 
 /// The programs where the account can reach them: copied into the run's directory if need be.

@@ -29,9 +29,11 @@ impl Store {
         logs: &Path,
     ) -> anyhow::Result<Self> {
         let stack_options = StackOptions {
+            postgres_settings: Vec::new(),
             directory: options.data.clone(),
             logs: Some(logs.to_owned()),
             durable: true,
+            roomy: false,
             postgres_port: ports.postgres,
             kafka_port: ports.kafka,
             postgres: options.postgres.clone(),

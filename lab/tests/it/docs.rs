@@ -34,7 +34,10 @@ async fn operations_md_lists_every_variable_with_its_flag_and_default() {
     for program in Program::ALL {
         let binary = binaries.join(program.name());
         for subcommand in subcommands(&help(&binary, &[])) {
-            for option in options(&help(&binary, &[&subcommand])) {
+            let text = help(&binary, &[&subcommand]);
+            let nested = subcommands(&text);
+            let nested = nested.iter().map(|nested| help(&binary, &[&subcommand, nested]));
+            for option in nested.chain([text.clone()]).flat_map(|text| options(&text)) {
                 real.insert(format!("{}: {option}", program.name()));
             }
         }
@@ -217,7 +220,7 @@ fn help(binary: &Path, arguments: &[&str]) -> String {
 }
 
 fn subcommands(help: &str) -> Vec<String> {
-    let commands = help.split("Commands:\n").nth(1).unwrap();
+    let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
     let listed = commands.lines().take_while(|line| !line.is_empty());
     let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next());
@@ -229,7 +232,8 @@ fn options(help: &str) -> Vec<String> {
     let mut chunks: Vec<String> = Vec::new();
     for line in help.lines() {
         let line = line.trim();
-        if line.starts_with('-') {
+        // A dash by itself begins one of an option's values.
+        if line.starts_with('-') && !line.starts_with("- ") {
             chunks.push(String::new());
         }
         if let Some(chunk) = chunks.last_mut() {

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bench;
+mod campaign;
 mod compose;
+mod debezium;
 mod docs;
 mod fuzz;
 mod leftovers;

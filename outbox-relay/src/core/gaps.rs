@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A run of consecutive sequence numbers, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     /// The smallest number of the run.
     pub(crate) first: i64,
@@ -12,7 +12,7 @@ pub(crate) struct Run {
 }
 
 /// Disjoint runs that never touch each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Gaps {
     /// First number of each run to its last.
     runs: BTreeMap<i64, i64>,

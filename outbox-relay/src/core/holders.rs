@@ -10,12 +10,12 @@
 //!
 //! Everything open and not blocked by anybody may be given up, once a snapshot taken after the observation still lacks it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::core::gaps::{Gaps, Run};
 
 /// A transaction that may have drawn numbers and not yet ended, as the database shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
     /// Its virtual transaction id, unique while the server runs.
     pub(crate) id: String,
@@ -30,7 +30,7 @@ pub(crate) struct Holder {
 }
 
 /// A holder and the interval of numbers that it blocks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Living {
     holder: Holder,
     /// It fills nothing at or below this number.
@@ -40,9 +40,9 @@ struct Living {
 }
 
 /// What is known of the holders since this connection was opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Holders {
-    living: HashMap<String, Living>,
+    living: BTreeMap<String, Living>,
     /// The head at the last observation.
     observed_head: Option<i64>,
 }
@@ -88,7 +88,7 @@ impl Holders {
     }
 
     /// The number at and below which `holder` fills nothing.
-    fn from(&self, holder: &Holder, previous: &HashMap<String, Living>) -> i64 {
+    fn from(&self, holder: &Holder, previous: &BTreeMap<String, Living>) -> i64 {
         // Before the first observation nothing is known of anybody.
         let unseen = self.observed_head.unwrap_or(i64::MIN);
         if let Some(known) = previous.get(&holder.id) {
@@ -114,7 +114,7 @@ fn may_be_same(before: &Holder, prepared: &Holder) -> bool {
 }
 
 /// The number above which `holder` fills nothing.
-fn to(holder: &Holder, previous: &HashMap<String, Living>, last_value: i64) -> i64 {
+fn to(holder: &Holder, previous: &BTreeMap<String, Living>, last_value: i64) -> i64 {
     if holder.prepared {
         // Some versions keep the id of the session's transaction: what that had drawn was drawn by now.
         return match previous.get(&holder.id) {

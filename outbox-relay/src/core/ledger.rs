@@ -5,13 +5,15 @@
 
 use std::collections::VecDeque;
 
+use pgwire_replication::Lsn;
+
 use crate::core::gaps::{Gaps, Run};
 use crate::core::holders::{Holder, Holders};
 use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::{Position, Taken};
 
 /// How far a reader has come, and which keys he has set aside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Reached {
     /// The numbers.
     pub(crate) position: Position,
@@ -20,7 +22,7 @@ pub(crate) struct Reached {
 }
 
 /// What happened to a key within a page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct KeyStep {
     topic: String,
     key: String,
@@ -29,19 +31,28 @@ struct KeyStep {
 }
 
 /// The steps of one page, to be repeated once it is acknowledged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Page {
     taken: Vec<i64>,
     given_up: Vec<Run>,
     keys: Vec<KeyStep>,
+    /// How far the WAL was passed.
+    passed: Option<Lsn>,
     bytes: usize,
     oldest_ms: Option<i64>,
     acknowledged: usize,
     closed: bool,
 }
 
+impl Page {
+    /// Whether it did nothing, unless it passed a point of the WAL.
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.given_up.is_empty() && self.keys.is_empty()
+    }
+}
+
 /// The state of one source's reading.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Ledger {
     reading: Reached,
     acknowledged: Reached,
@@ -173,10 +184,34 @@ impl Ledger {
         lost.len()
     }
 
-    /// Closes the open page.
+    /// What the last observation had settled and is still missing.
+    pub(crate) fn settled(&self) -> Gaps {
+        self.reading().gaps().intersection(&self.settled)
+    }
+
+    /// Whatever committed before `lsn` has been taken, in the open page at the latest.
+    pub(crate) fn passed(&mut self, lsn: Lsn) {
+        self.reading.position.pass(lsn);
+        self.open_page().passed = Some(lsn);
+    }
+
+    /// Closes the open page. One that did nothing is forgotten, or they would pile up behind a record that waits for Kafka; a point
+    /// of the WAL that it passed is then passed with the page before it.
     pub(crate) fn end_page(&mut self) {
-        if let Some(page) = self.pages.back_mut() {
-            page.closed = true;
+        let before = self.pages.len().checked_sub(2);
+        match self.pages.back_mut() {
+            Some(page) if page.is_empty() && page.passed.is_none() => {
+                self.pages.pop_back();
+            }
+            Some(page) if page.is_empty() && before.is_some() => {
+                let passed = page.passed;
+                self.pages.pop_back();
+                if let Some(page) = self.pages.back_mut() {
+                    page.passed = passed;
+                }
+            }
+            Some(page) => page.closed = true,
+            None => {}
         }
         self.advance();
     }
@@ -187,9 +222,9 @@ impl Ledger {
         self.settled = self.holders.observe(holders, position.head(), last_value, position.gaps());
     }
 
-    /// Whether an observation has settled a gap, so that the next look gives it up.
+    /// Whether an observation has settled a gap that is still open, so that the next look gives it up.
     pub(crate) fn has_settled(&self) -> bool {
-        !self.settled.is_empty()
+        !self.settled.is_empty() && !self.reading().gaps().intersection(&self.settled).is_empty()
     }
 
     /// The transactions that keep the oldest gap open, by name.
@@ -227,7 +262,18 @@ impl Ledger {
                     None => self.acknowledged.parked.release(&topic, &key),
                 }
             }
+            if let Some(lsn) = page.passed {
+                self.acknowledged.position.pass(lsn);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+impl Ledger {
+    /// Counts the pages from nought again and answers by how much: states that differ in nothing else are the same to a model.
+    pub(crate) fn rebase(&mut self) -> usize {
+        std::mem::take(&mut self.first_page)
     }
 }
 
@@ -255,6 +301,73 @@ mod tests {
         assert_eq!(ledger.acknowledged(), ledger.read());
         assert_eq!(ledger.acknowledged().position.watermark(), 1);
         assert_eq!((ledger.records_in_flight(), ledger.bytes_in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn looks_that_find_nothing_do_not_pile_up_behind_a_record_that_waits_for_kafka() {
+        let mut ledger = Ledger::default();
+        ledger.begin_page();
+        ledger.take(1, 10, 0);
+        ledger.end_page();
+        let before = ledger.clone();
+        for _ in 0..3 {
+            ledger.begin_page();
+            ledger.end_page();
+        }
+        assert_eq!(ledger, before);
+        for lsn in 1..=3 {
+            ledger.begin_page();
+            ledger.passed(Lsn(lsn));
+            ledger.end_page();
+        }
+        assert_eq!(ledger.pages.len(), 1);
+    }
+
+    #[test]
+    fn a_settled_gap_that_was_filled_after_all_calls_for_no_other_look() {
+        let mut ledger = Ledger::default();
+        ledger.begin_page();
+        ledger.take(2, 1, 0);
+        ledger.end_page();
+        ledger.observe(Vec::new(), 2);
+        assert!(ledger.has_settled());
+        ledger.begin_page();
+        ledger.take(1, 1, 0);
+        ledger.end_page();
+        assert!(!ledger.has_settled());
+    }
+
+    #[test]
+    fn a_point_of_the_wal_is_acknowledged_with_everything_before_it() {
+        let mut ledger = Ledger::default();
+        let first = ledger.begin_page();
+        ledger.take(1, 10, 0);
+        ledger.end_page();
+        ledger.begin_page();
+        ledger.passed(Lsn(100));
+        ledger.end_page();
+        let third = ledger.begin_page();
+        ledger.take(2, 10, 0);
+        ledger.passed(Lsn(200));
+        ledger.take(3, 10, 0);
+        ledger.end_page();
+        ledger.acknowledge(third, 1);
+        assert_eq!(ledger.acknowledged().position.passed(), None, "number 1 is not acknowledged");
+        ledger.acknowledge(first, 1);
+        assert_eq!(ledger.acknowledged().position.passed(), Some(Lsn(100)));
+        ledger.acknowledge(third, 1);
+        assert_eq!(ledger.acknowledged().position.passed(), Some(Lsn(200)));
+    }
+
+    #[test]
+    fn a_slot_made_again_counts_from_its_own_start() {
+        let mut position = Position::default();
+        position.pass(Lsn(500));
+        let mut ledger = Ledger::resume(Reached { position, ..Reached::default() });
+        ledger.begin_page();
+        ledger.passed(Lsn(300));
+        ledger.end_page();
+        assert_eq!(ledger.acknowledged().position.passed(), Some(Lsn(300)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod parked;
 pub(crate) mod position;
 pub(crate) mod progress;
+pub(crate) mod published;
 
 #[cfg(test)]
 mod model;

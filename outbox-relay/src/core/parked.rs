@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Since when and why a key waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ParkedKey {
     /// The number of the event that was refused: from here on nothing of the key has been sent.
     pub(crate) first: i64,
@@ -23,7 +23,7 @@ pub(crate) struct ParkedKey {
 }
 
 /// All parked keys of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Parked {
     /// Topic to key to what is known of it.
     topics: BTreeMap<String, BTreeMap<String, ParkedKey>>,

@@ -1,12 +1,16 @@
 //! Which numbers of the outbox have been taken: all up to the head, but for the gaps.
 
+use pgwire_replication::Lsn;
+
 use crate::core::gaps::{Gaps, Run};
 
 /// How far a reader has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Position {
     head: i64,
     gaps: Gaps,
+    /// Whatever committed before this point of the WAL has been taken. `None` until a WAL feed has been followed.
+    passed: Option<Lsn>,
 }
 
 /// What taking a number meant.
@@ -23,7 +27,7 @@ pub(crate) enum Taken {
 impl Position {
     /// The position of a reader who has taken every number up to `head` but those in `gaps`.
     pub(crate) fn new(head: i64, gaps: Gaps) -> Self {
-        Self { head, gaps }
+        Self { head, gaps, passed: None }
     }
 
     /// The largest number taken.
@@ -34,6 +38,16 @@ impl Position {
     /// The numbers below the head that have been neither taken nor given up.
     pub(crate) fn gaps(&self) -> &Gaps {
         &self.gaps
+    }
+
+    /// The point of the WAL before which nothing that committed is missing.
+    pub(crate) fn passed(&self) -> Option<Lsn> {
+        self.passed
+    }
+
+    /// Whatever committed before `lsn` has been taken. The last word counts, not the largest: a slot made again starts anew.
+    pub(crate) fn pass(&mut self, lsn: Lsn) {
+        self.passed = Some(lsn);
     }
 
     /// The largest number below which nothing is open.

@@ -2,17 +2,19 @@
 //!
 //! It is kept as several records, so that only what has changed is written again. Their keys and values, numbers in LEB128:
 //!
-//! - `NAME`: a version (2), the system identifier, timeline, database oid, the epoch's 16 bytes, and the head.
+//! - `NAME`: a version (2), the system identifier, timeline, database oid, the epoch's 16 bytes, the head, and if the WAL was
+//!   followed, the point up to which.
 //! - `NAME/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
 //!   its length less one.
 //! - `NAME/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, whether it is for want of the topic,
 //!   and the reason.
 //!
-//! `NAME` is written last. Until it is, the others may tell of more than it: gaps above the head are not there yet, and what is
-//! parked above it will be met again.
+//! What has changed is written in this order: parked keys, gaps, `NAME`. Until the last of them is, the first may tell of more than it:
+//! gaps above the head are not there yet, and what is parked above it, or in a gap, will be met again.
 
 use std::collections::BTreeMap;
 
+use pgwire_replication::Lsn;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -69,7 +71,7 @@ pub(crate) enum Discontinuity {
     #[error(
         "the progress record of this source belongs to another table (system {}, timeline {}, database {}, epoch {}; \
          connected to system {}, timeline {}, database {}, epoch {}): the database was restored, failed over or replaced, \
-         or two sources share a name",
+         or two sources share a name; unless they do, run `outbox-relay audit --repair` for this source",
         .recorded.system, .recorded.timeline, .recorded.database, .recorded.epoch,
         .actual.system, .actual.timeline, .actual.database, .actual.epoch
     )]
@@ -82,7 +84,7 @@ pub(crate) enum Discontinuity {
     /// The sequence has gone back.
     #[error(
         "the progress record has reached number {recorded}, but the sequence of the table only {actual}: \
-         committed rows were lost, or the sequence was set back"
+         committed rows were lost, or the sequence was set back; run `outbox-relay audit --repair` for this source"
     )]
     AheadOfTable {
         /// The head of the progress record.
@@ -93,7 +95,7 @@ pub(crate) enum Discontinuity {
     /// The progress record is gone.
     #[error(
         "epoch {0} of this table is marked as published, but the progress topic holds no record of this source: \
-         the topic was emptied, or the source renamed"
+         the topic was emptied, or the source renamed; unless it was renamed, run `outbox-relay audit --repair` for this source"
     )]
     ProgressMissing(Uuid),
 }
@@ -157,7 +159,11 @@ impl Progress {
         put(&mut head, u64::from(self.identity.timeline));
         put(&mut head, u64::from(self.identity.database));
         head.extend_from_slice(self.identity.epoch.as_bytes());
-        put(&mut head, self.reached.position.head().unsigned_abs());
+        let position = &self.reached.position;
+        put(&mut head, position.head().unsigned_abs());
+        if let Some(lsn) = position.passed() {
+            put(&mut head, lsn.0);
+        }
         records.insert(source.as_bytes().to_vec(), head);
         records
     }
@@ -165,7 +171,7 @@ impl Progress {
     /// The progress that the records of `source` tell, if there is one among them; those of other sources are passed over.
     pub(crate) fn decode(source: &str, records: &Records) -> Result<Option<Self>, DecodeError> {
         let Some(head) = records.get(source.as_bytes()) else { return Ok(None) };
-        let (identity, head) = decode_head(head)?;
+        let (identity, head, passed) = decode_head(head)?;
         let (mut gaps, mut parked) = (Gaps::default(), Parked::default());
         for (key, value) in records {
             let Some(kind) = key.strip_prefix(source.as_bytes()) else { continue };
@@ -177,8 +183,11 @@ impl Progress {
                 parked.park(topic, key, decode_parked(value)?);
             }
         }
-        let reached = Reached { position: Position::new(head, gaps), parked };
-        Ok(Some(Self { identity, reached }))
+        let mut position = Position::new(head, gaps);
+        if let Some(lsn) = passed {
+            position.pass(lsn);
+        }
+        Ok(Some(Self { identity, reached: Reached { position, parked } }))
     }
 }
 
@@ -195,8 +204,15 @@ pub(crate) fn changes<'a>(
     let removed =
         before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.as_slice(), None));
     let mut changes: Vec<_> = written.chain(removed).collect();
-    changes.sort_by_key(|(key, _)| *key == source.as_bytes());
+    changes.sort_by_key(|(key, _)| rank(source, key));
     changes
+}
+
+/// What a record rests on is written before it: a number is neither open nor below the head unless it is published, given up or
+/// parked.
+fn rank(source: &str, key: &[u8]) -> u8 {
+    let kind = key.strip_prefix(source.as_bytes()).unwrap_or_default();
+    if kind.is_empty() { 2 } else { u8::from(kind.starts_with(b"/gaps/")) }
 }
 
 fn gaps_key(source: &str, bucket: i64) -> Vec<u8> {
@@ -207,7 +223,7 @@ fn parked_key(source: &str, topic: &str, key: &str) -> Vec<u8> {
     format!("{source}/parked/{topic}/{key}").into_bytes()
 }
 
-fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64), DecodeError> {
+fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64, Option<Lsn>), DecodeError> {
     let bytes = &mut bytes;
     match take_byte(bytes)? {
         VERSION => {}
@@ -220,7 +236,8 @@ fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64), DecodeError> {
         epoch: take_uuid(bytes)?,
     };
     let head = add(0, take(bytes)?)?;
-    if bytes.is_empty() { Ok((identity, head)) } else { Err(DecodeError::Damaged) }
+    let passed = if bytes.is_empty() { None } else { Some(Lsn(take(bytes)?)) };
+    if bytes.is_empty() { Ok((identity, head, passed)) } else { Err(DecodeError::Damaged) }
 }
 
 /// Adds the runs of one bucket, as far as they lie below `head`.
@@ -343,8 +360,12 @@ mod tests {
         fn progress_reads_back_as_it_was_written(
             numbers in prop::collection::vec(1_i64..300_000, 0..60),
             parked in prop::collection::vec((".{0,6}", 1_i64..1_000), 0..4),
+            passed in prop::option::of(any::<u64>()),
         ) {
-            let progress = progress(&numbers, &parked);
+            let mut progress = progress(&numbers, &parked);
+            if let Some(lsn) = passed {
+                progress.reached.position.pass(Lsn(lsn));
+            }
             let mut records = progress.encode("main");
             records.extend(self::progress(&[5], &[]).encode("main-2"));
             prop_assert_eq!(Progress::decode("main", &records), Ok(Some(progress)));
@@ -382,12 +403,12 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_written_after_what_it_rests_on() {
+    fn a_record_is_written_after_what_it_rests_on() {
         let (before, after) = (progress(&[1, 5], &[]), progress(&[1, 9], &[("a".to_owned(), 8)]));
         let (before, after) = (before.encode("main"), after.encode("main"));
         let changed = changes("main", &before, &after);
         let keys: Vec<&[u8]> = changed.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, [&b"main/gaps/0"[..], b"main/parked/store.orders/a", b"main"]);
+        assert_eq!(keys, [&b"main/parked/store.orders/a"[..], b"main/gaps/0", b"main"]);
     }
 
     #[test]

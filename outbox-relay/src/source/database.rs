@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use pgwire_replication::Lsn;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{Connection, Executor};
 use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,6 +16,10 @@ use uuid::Uuid;
 use crate::core::gaps::Gaps;
 use crate::core::holders::Holder;
 use crate::core::progress::Identity;
+use crate::fault::Fault;
+use crate::finding::Finding;
+use crate::source::connecting::connect;
+use crate::source::{identity, requirements};
 
 /// How long connecting may take, and one statement.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -26,7 +31,7 @@ const LOOKS_BEFORE_FLUSH: u32 = 3;
 const FLUSH_PAUSE: Duration = Duration::from_micros(500);
 
 /// The first half of the leadership lock's key; the second is the sequence's oid. Spells "obox".
-const LEADER_LOCK: i32 = 0x6f62_6f78;
+pub(crate) const LEADER_LOCK: i32 = 0x6f62_6f78;
 
 /// Settings of the relay's own session: index scans in number order at any size of the table, and no waiting without end.
 const SESSION: [(&str, &str); 9] = [
@@ -39,32 +44,27 @@ const SESSION: [(&str, &str); 9] = [
     ("statement_timeout", "8s"),
     ("lock_timeout", "4s"),
     // The leader's beat is also what forces other transactions' commits to disk.
-    ("synchronous_commit", "on"),
+    ("synchronous_commit", "local"),
 ];
 
 /// What goes wrong with the database.
 #[derive(Debug, Error)]
 pub(crate) enum DatabaseError {
+    /// There is no connection.
+    #[error("{0}")]
+    Connect(Fault),
     /// The database refused or the connection broke.
-    #[error("the database cannot be used")]
-    Database(#[source] sqlx::Error),
+    #[error("{}", Fault::of_database(.0))]
+    Database(sqlx::Error),
     /// There is no outbox, or an older one.
-    #[error("the outbox is not there as it should be: run `outbox-relay init` on this database")]
-    NoOutbox(#[source] sqlx::Error),
+    #[error("{}", Fault::of_database(.0))]
+    NoOutbox(sqlx::Error),
     /// It did not answer.
     #[error("the database has not answered within 8 s")]
     Timeout(#[from] tokio::time::error::Elapsed),
-    /// Numbers would be drawn ahead of their rows.
-    #[error(
-        "sequence messaging.outbox_sequence has CACHE {cache} and INCREMENT {increment}: both must be 1, or numbers would \
-         appear that no lock announces (ALTER SEQUENCE messaging.outbox_sequence CACHE 1 INCREMENT 1)"
-    )]
-    SequenceCache {
-        /// How many numbers a session draws at once.
-        cache: i64,
-        /// How far apart they lie.
-        increment: i64,
-    },
+    /// It lacks something that the relay needs.
+    #[error(transparent)]
+    Unfit(#[from] Fault),
     /// `init` has not run, or its row was removed.
     #[error("messaging.outbox_epoch has no row: run `outbox-relay init` on this database")]
     NoEpoch,
@@ -132,9 +132,9 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the connection.
     pub(crate) async fn connect(url: &str) -> Result<Self, DatabaseError> {
-        let options: PgConnectOptions = url.parse()?;
-        let options = options.application_name("outbox-relay").options(SESSION);
-        let connection = tokio::time::timeout(TIMEOUT, options.connect()).await??;
+        let session =
+            |options: PgConnectOptions| options.application_name("outbox-relay").options(SESSION);
+        let connection = connect(url, session).await.map_err(DatabaseError::Connect)?;
         Ok(Self { connection })
     }
 
@@ -238,33 +238,20 @@ impl Database {
         Ok((wal.inserted, wal.flushed))
     }
 
-    /// Refuses a sequence that hands numbers out before they are used.
-    pub(crate) async fn check_sequence(&mut self) -> Result<(), DatabaseError> {
-        let sequence = sqlx::query!(
-            "SELECT seqcache AS cache, seqincrement AS increment FROM pg_sequence
-            WHERE seqrelid = 'messaging.outbox_sequence'::regclass"
-        )
-        .fetch_one(&mut self.connection);
-        let sequence = tokio::time::timeout(TIMEOUT, sequence).await??;
-        if sequence.cache == 1 && sequence.increment == 1 {
-            Ok(())
-        } else {
-            let (cache, increment) = (sequence.cache, sequence.increment);
-            Err(DatabaseError::SequenceCache { cache, increment })
+    /// Refuses a database that lacks something the relay needs.
+    pub(crate) async fn check_requirements(&mut self) -> Result<(), DatabaseError> {
+        let findings = requirements::check(&mut self.connection);
+        let findings = tokio::time::timeout(TIMEOUT, findings).await??;
+        match findings.into_iter().find_map(Finding::into_fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(()),
         }
     }
 
     /// Which table this is, and whether anything of it has ever been published.
     pub(crate) async fn identity(&mut self) -> Result<(Identity, bool), DatabaseError> {
-        let row = sqlx::query_file!("sql/read_identity.sql").fetch_optional(&mut self.connection);
-        let row = tokio::time::timeout(TIMEOUT, row).await??.ok_or(DatabaseError::NoEpoch)?;
-        let identity = Identity {
-            system: row.system.cast_unsigned(),
-            timeline: row.timeline.cast_unsigned(),
-            database: u32::try_from(row.database).unwrap_or_default(),
-            epoch: row.epoch,
-        };
-        Ok((identity, row.published))
+        let found = identity::read(&mut self.connection);
+        tokio::time::timeout(TIMEOUT, found).await??.ok_or(DatabaseError::NoEpoch)
     }
 
     /// Marks the epoch before anything of it is published.
@@ -279,11 +266,7 @@ impl Database {
 
     /// The last number that was drawn, 0 if none was.
     pub(crate) async fn last_value(&mut self) -> Result<i64, DatabaseError> {
-        let last = sqlx::query_scalar!(
-            r#"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS "last!"
-            FROM messaging.outbox_sequence"#
-        )
-        .fetch_one(&mut self.connection);
+        let last = identity::last_value(&mut self.connection);
         Ok(tokio::time::timeout(TIMEOUT, last).await??)
     }
 
@@ -305,6 +288,13 @@ impl Database {
                 idle_since: row.idle_since,
             })
             .collect())
+    }
+
+    /// The highest number that is visible, and the end of the WAL after that was seen.
+    pub(crate) async fn audit_stream(&mut self) -> Result<(i64, Lsn), DatabaseError> {
+        let audit = sqlx::query_file!("sql/audit_stream.sql").fetch_one(&mut self.connection);
+        let audit = tokio::time::timeout(TIMEOUT, audit).await??;
+        Ok((audit.highest, Lsn(audit.end.cast_unsigned())))
     }
 
     /// Begins a snapshot in which gaps and page are read together.

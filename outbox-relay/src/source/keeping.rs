@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
+use pgwire_replication::Lsn;
 use runtime::fail_points;
 use tokio::time::{Instant, sleep};
 
 use crate::core::ledger::Reached;
 use crate::core::progress::{Progress, changes};
+use crate::core::published::Published;
 use crate::fail_points::{COMMITTED, COMMITTING, PROGRESS};
 use crate::source::leader::{BEAT_EVERY, LeadError, Leader, Turn};
 use crate::source::producer::{Delivery, SendError};
-use crate::status::Phase;
+use crate::status::{Phase, Settled};
 
 /// How often the progress is kept.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// How often it is kept how far the WAL was passed, while nothing comes by it.
+const PASSED_EVERY: Duration = Duration::from_secs(10);
 
 /// So many records are put into one transaction while there is more to send: a commit costs as much as thousands of them.
 const TRANSACTION_ROWS: usize = 50_000;
@@ -33,11 +38,15 @@ const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Keeping {
     /// What the last record that was sent told.
     saved: Option<Summary>,
+    /// How far the WAL was passed, as it told.
+    saved_passed: Option<Lsn>,
     saved_at: Option<Instant>,
     /// Progress records on their way.
     saving: usize,
     /// Their keys.
     on_their_way: Vec<Vec<u8>>,
+    /// What they say of the table, until it is passed on.
+    published: Option<Published>,
     transaction: Option<Transaction>,
 }
 
@@ -65,6 +74,11 @@ impl Keeping {
         if self.saving == 0 {
             self.on_their_way.clear();
         }
+    }
+
+    /// The point of the WAL before which everything is on Kafka, as the progress on Kafka says.
+    pub(crate) fn passed_and_kept(&self) -> Option<Lsn> {
+        self.saved_passed.filter(|_| self.saving == 0 && self.transaction.is_none())
     }
 
     /// The keys of the progress records of which nobody knows whether they have arrived.
@@ -102,10 +116,32 @@ impl Leader<'_> {
     /// When the progress is to be kept, if there is anything new to tell.
     pub(crate) fn progress_due(&self) -> Option<Instant> {
         let keeping = &self.state.keeping;
-        if keeping.saving > 0 || keeping.saved == Some(Summary::of(self.to_tell())) {
+        if keeping.saving > 0 {
             return None;
         }
-        Some(keeping.saved_at.map_or_else(Instant::now, |at| at + PROGRESS_EVERY))
+        let reached = self.to_tell();
+        let every = if keeping.saved != Some(Summary::of(reached)) {
+            PROGRESS_EVERY
+        } else if keeping.saved_passed != reached.position.passed() {
+            PASSED_EVERY
+        } else {
+            return None;
+        };
+        Some(keeping.saved_at.map_or_else(Instant::now, |at| at + every))
+    }
+
+    /// How far everything is on Kafka for good.
+    pub(crate) fn settled(&self) -> Settled {
+        match (&self.state.keeping.transaction, self.state.keeping.saved) {
+            (Some(transaction), saved) => Settled {
+                watermark: saved.map_or(0, |saved| saved.watermark),
+                in_flight: transaction.records.max(self.ledger.records_in_flight()),
+            },
+            (None, _) => Settled {
+                watermark: self.ledger.acknowledged().position.watermark(),
+                in_flight: self.ledger.records_in_flight(),
+            },
+        }
     }
 
     /// What the progress may tell now. Within a transaction everything read is in it, or before it.
@@ -133,8 +169,9 @@ impl Leader<'_> {
     /// Sends what has changed of the progress.
     async fn send_progress(&mut self) -> Result<(), LeadError> {
         let reached = self.to_tell().clone();
-        let summary = Summary::of(&reached);
+        let (summary, passed) = (Summary::of(&reached), reached.position.passed());
         let progress = Progress { identity: self.identity.clone(), reached };
+        self.state.keeping.published = Some(Published::of(&progress));
         let records = progress.encode(&self.source.name);
         for (key, value) in changes(&self.source.name, self.records, &records) {
             self.producer.send_progress(&self.source.progress_topic, key, value)?;
@@ -143,8 +180,17 @@ impl Leader<'_> {
         }
         *self.records = records;
         self.state.keeping.saved = Some(summary);
+        self.state.keeping.saved_passed = passed;
         self.state.keeping.saved_at = Some(Instant::now());
         Ok(fail_points::pass(PROGRESS).await?)
+    }
+
+    /// Passes on what the progress on Kafka says of the table, once it is there for good.
+    pub(crate) fn tell_partitions(&mut self) {
+        let keeping = &mut self.state.keeping;
+        if keeping.saving == 0 && keeping.transaction.is_none() && keeping.published.is_some() {
+            self.source.published.send_replace(keeping.published.take());
+        }
     }
 
     /// Opens a transaction if records go into transactions and none is open.

@@ -19,6 +19,7 @@ use crate::source::look::{Found, Look};
 use crate::source::producer::{Delivery, Producer, SendError};
 use crate::source::release::Releasing;
 use crate::source::wakeup::Wakeup;
+use crate::source::wal::{Follower, LeaveError};
 use crate::status::Phase;
 
 /// How often holders are read while rows keep coming.
@@ -67,6 +68,7 @@ pub(crate) struct Leader<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) database: &'a mut Database,
     pub(crate) wakeup: &'a mut Wakeup,
+    pub(crate) follower: &'a mut Follower,
     pub(crate) producer: &'a Producer,
     pub(crate) ledger: &'a mut Ledger,
     /// The progress records that stand on Kafka, or are on their way.
@@ -136,7 +138,7 @@ impl Leader<'_> {
                 return Ok(Turn { rows: 1, more: true });
             }
         }
-        self.look().await
+        if self.follower.reads_table() { self.look().await } else { self.follow().await }
     }
 
     fn is_releasing(&self) -> bool {
@@ -160,8 +162,28 @@ impl Leader<'_> {
             self.state.row_bytes = mean;
         }
         self.look_after_gaps(found.rows.is_empty()).await?;
+        if !found.capped {
+            self.follower.advance(self.database, self.ledger, !found.more).await?;
+        }
         let behind = if found.more { self.database.last_value().await? } else { 0 };
-        self.source.status.looked(self.ledger, behind, found.capped);
+        self.source.status.looked(self.ledger, self.settled(), behind, found.capped);
+        Ok(Turn { rows: found.rows.len(), more: found.more })
+    }
+
+    /// Takes and sends what the stream has brought, at most a page, and compares it with the table.
+    async fn follow(&mut self) -> Result<Turn, LeadError> {
+        self.source.status.looking();
+        self.follower.advance(self.database, self.ledger, false).await?;
+        let page = self.ledger.begin_page();
+        let (limits, rows) = (&self.source.limits, self.rows_to_ask_for());
+        let found = self.follower.collect(self.ledger, limits, rows).await;
+        self.send(page, &found).await?;
+        self.follower.audit(self.database, self.ledger).await?;
+        if self.ledger.reading().gaps().len() >= limits.gap_runs {
+            self.follower.leave(LeaveError::Gaps);
+        }
+        let behind = self.follower.highest();
+        self.source.status.looked(self.ledger, self.settled(), behind, false);
         Ok(Turn { rows: found.rows.len(), more: found.more })
     }
 
@@ -169,7 +191,10 @@ impl Leader<'_> {
     async fn send(&mut self, page: usize, found: &Found) -> Result<(), LeadError> {
         if !found.rows.is_empty() {
             fail_points::pass(READ).await?;
-            self.database.until_durable(&self.source.instance).await?;
+            // What the stream brings is durable.
+            if self.follower.reads_table() {
+                self.database.until_durable(&self.source.instance).await?;
+            }
             self.begin_transaction()?;
             let sent = self.dispatch(page).send_all(&found.rows).await?;
             self.state.keeping.sent(sent);
@@ -219,7 +244,18 @@ impl Leader<'_> {
                 self.database.wake().await?;
             }
         }
-        if turn.more || self.ledger.has_settled() || self.is_releasing() {
+        if turn.more || self.is_releasing() {
+            return Ok(());
+        }
+        if !self.follower.reads_table() {
+            // No writer has to wake it.
+            if std::mem::take(&mut self.state.asleep) {
+                self.database.wake().await?;
+            }
+            let until_audit = self.follower.audit_due(self.ledger) - Instant::now();
+            return self.wait(until_audit).await;
+        }
+        if self.ledger.has_settled() {
             return Ok(());
         }
         if self.state.asleep {
@@ -243,6 +279,7 @@ impl Leader<'_> {
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(()),
                 woken = self.wakeup.woken() => return Ok(woken?),
+                () = self.follower.ready() => return Ok(()),
                 () = self.producer.news() => self.take_reports().await?,
                 () = sleep_until(due) => {
                     self.keep_progress().await?;
@@ -283,7 +320,12 @@ impl Leader<'_> {
             }
         }
         self.state.keeping.acknowledged(reports.progress);
-        self.source.status.acknowledged(self.ledger, self.producer.last_error());
+        if let Some(lsn) = self.state.keeping.passed_and_kept() {
+            self.follower.confirm(lsn);
+        }
+        self.tell_partitions();
+        let error = self.producer.last_error();
+        self.source.status.acknowledged(self.ledger, self.settled(), error);
         if let Some(failure) = reports.failure {
             return Err(failure.into());
         }

@@ -31,6 +31,17 @@ pub(crate) struct Found {
     pub(crate) capped: bool,
 }
 
+impl Found {
+    /// Takes a row, unless it was taken before.
+    pub(crate) fn take(&mut self, row: OutboxRow, ledger: &mut Ledger) {
+        let bytes = record::bytes(&row);
+        if ledger.take(row.sequence, bytes, record::created_at_ms(&row)) {
+            self.bytes += bytes;
+            self.rows.push(row);
+        }
+    }
+}
+
 /// A look while it goes on.
 pub(crate) struct Look<'a> {
     pub(crate) database: &'a mut Database,
@@ -84,13 +95,8 @@ async fn collect(
 ) -> Result<bool, DatabaseError> {
     let mut seen = 0;
     while let Some(row) = timeout(ROW_TIMEOUT, rows.next()).await? {
-        let row = row?;
         seen += 1;
-        let bytes = record::bytes(&row);
-        if ledger.take(row.sequence, bytes, record::created_at_ms(&row)) {
-            found.bytes += bytes;
-            found.rows.push(row);
-        }
+        found.take(row?, ledger);
         if found.bytes >= limits.page_bytes {
             return Ok(true);
         }

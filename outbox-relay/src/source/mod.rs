@@ -1,21 +1,25 @@
 //! One source: a database with an outbox table. Its task leads while it holds the source's lock, stands by while another does,
 //! and starts over with growing pauses whatever fails, without touching the other sources.
 
-mod client;
+pub(crate) mod client;
 mod commit;
+pub(crate) mod connecting;
 pub(crate) mod database;
-mod destinations;
+pub(crate) mod destinations;
 mod dispatch;
+pub(crate) mod identity;
 mod keeping;
 mod leader;
 mod look;
 pub(crate) mod partitions;
 pub(crate) mod producer;
-mod progress_topic;
-mod record;
+pub(crate) mod progress_topic;
+pub(crate) mod record;
 mod release;
-mod trace;
+pub(crate) mod requirements;
+pub(crate) mod trace;
 mod wakeup;
+pub(crate) mod wal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +27,15 @@ use std::time::Duration;
 use runtime::{Shutdown, fail_points};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::broker;
 use crate::core::caution::Caution;
 use crate::core::leadership::Watch;
 use crate::core::ledger::{Ledger, Reached};
 use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, start};
+use crate::core::published::Published;
 use crate::fail_points::LEADING;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
@@ -39,6 +46,7 @@ use crate::source::partitions::Partitions;
 use crate::source::producer::{Delivery, Producer, Purpose, SendError};
 use crate::source::progress_topic::ReadProgressError;
 use crate::source::wakeup::Wakeup;
+use crate::source::wal::{Feed, Follower, LeaveError};
 use crate::status::{Phase, Status};
 
 /// How often a standby tries to take over.
@@ -101,6 +109,9 @@ pub(crate) struct Source {
     pub(crate) progress_topic: String,
     pub(crate) limits: Limits,
     pub(crate) partitions: Partitions,
+    pub(crate) feed: Feed,
+    /// What the progress on Kafka says, for the partitions.
+    pub(crate) published: watch::Sender<Option<Published>>,
     /// Whether each record gets a span of its own.
     pub(crate) tracing: bool,
     pub(crate) metrics: SourceMetrics,
@@ -140,10 +151,12 @@ impl SourceError {
         match self {
             Self::Discontinuity(_) | Self::Lead(LeadError::TooManyParked { .. }) => true,
             Self::Lead(LeadError::Database(error)) => match error {
-                DatabaseError::SequenceCache { .. }
-                | DatabaseError::NoEpoch
-                | DatabaseError::NoOutbox(_) => true,
-                DatabaseError::Database(_) | DatabaseError::Timeout(_) => false,
+                DatabaseError::Unfit(_) | DatabaseError::NoEpoch | DatabaseError::NoOutbox(_) => {
+                    true
+                }
+                DatabaseError::Connect(_)
+                | DatabaseError::Database(_)
+                | DatabaseError::Timeout(_) => false,
             },
             Self::Lead(LeadError::Send(_) | LeadError::Injected(_))
             | Self::Progress(_)
@@ -157,6 +170,7 @@ impl SourceError {
 struct Led {
     database: Database,
     wakeup: Wakeup,
+    follower: Follower,
     identity: Identity,
     /// Whether anything of this table has ever been published.
     published: bool,
@@ -193,13 +207,19 @@ impl Source {
     async fn serve(&self, shutdown: &Shutdown) -> Result<(), SourceError> {
         let url = self.url.expose_secret();
         let mut database = Database::connect(url).await?;
-        database.check_sequence().await?;
+        database.check_requirements().await?;
         if !self.stand_by(&mut database, shutdown).await? {
             return Ok(());
         }
+        let (follower, keeper) = wal::pair(self.feed, url, &self.status)?;
+        // What was known was said of the table that was led before.
+        self.published.send_replace(None);
+        let partitions =
+            self.partitions.keep(url, &self.published, &self.status, &self.metrics.partitions);
         tokio::select! {
-            led = self.lead(database, shutdown) => led,
-            never = self.partitions.keep_ahead(url, &self.status, &self.metrics) => match never {},
+            led = self.lead(database, follower, shutdown) => led,
+            never = Box::pin(keeper.keep(url, &self.status, &self.metrics)) => match never {},
+            never = partitions => match never {},
         }
     }
 
@@ -234,14 +254,20 @@ impl Source {
     }
 
     /// Leads: from the progress on, with one producer after another.
-    async fn lead(&self, mut database: Database, shutdown: &Shutdown) -> Result<(), SourceError> {
+    async fn lead(
+        &self,
+        mut database: Database,
+        follower: Follower,
+        shutdown: &Shutdown,
+    ) -> Result<(), SourceError> {
         fail_points::pass(LEADING).await.map_err(LeadError::from)?;
-        database.check_sequence().await?;
+        database.check_requirements().await?;
         let wakeup = Wakeup::listen(self.url.expose_secret()).await?;
         let (identity, published) = database.identity().await?;
         let destinations = Destinations::new(&self.kafka)?;
         let caution = Caution::default();
-        let mut led = Led { database, wakeup, identity, published, destinations, caution };
+        let mut led =
+            Led { database, wakeup, follower, identity, published, destinations, caution };
         self.publish(&mut led, shutdown).await?;
         led.database.close().await?;
         Ok(())
@@ -255,11 +281,13 @@ impl Source {
             let began = Instant::now();
             let producer = self.producer(led)?;
             let mut from = self.begin(led, &producer, acknowledged).await?;
+            led.follower.begin(&from.ledger);
             let mut leader = Leader {
                 source: self,
                 identity: &led.identity,
                 database: &mut led.database,
                 wakeup: &mut led.wakeup,
+                follower: &mut led.follower,
                 producer: &producer,
                 ledger: &mut from.ledger,
                 records: &mut from.records,
@@ -274,6 +302,7 @@ impl Source {
                 Delivery::ExactlyOnce => leader.state.keeping.records_in_transaction(),
             };
             let keys_in_doubt = leader.state.keeping.in_doubt();
+            led.follower.leave(LeaveError::Sender);
             from.records.extend(keys_in_doubt.into_iter().map(|key| (key, Vec::new())));
             abandon(producer).await;
             let failure = match ended {
@@ -296,6 +325,7 @@ impl Source {
         let purpose = Purpose {
             delivery: self.delivery,
             source: &self.name,
+            progress_topic: &self.progress_topic,
             batch_bytes: led.destinations.batch_bytes(),
         };
         Ok(Producer::new(&self.kafka, &purpose, self.metrics.clone())?)
@@ -338,6 +368,11 @@ impl Source {
             }
             (Delivery::AtLeastOnce, None) => self.recorded(led).await,
             (Delivery::ExactlyOnce, _) => {
+                // Fencing only times out where Kafka is not reached; this says why.
+                let reached = broker::ask(&self.kafka, Some(&self.progress_topic));
+                beating(&mut led.database, &self.instance, reached)
+                    .await?
+                    .map_err(ReadProgressError::from)?;
                 beating(&mut led.database, &self.instance, producer.fence()).await??;
                 self.recorded(led).await
             }

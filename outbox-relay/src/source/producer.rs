@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Headers, Message, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -29,6 +29,9 @@ use crate::source::record::Record;
 
 /// The delivery mark of a progress record; pages never reach it.
 const PROGRESS: usize = usize::MAX;
+
+/// What an operator may choose.
+const COMPRESSION: &str = "compression.codec";
 
 /// The largest record the producer takes; the topic's own limit decides.
 const MAX_MESSAGE_BYTES: &str = "100000000";
@@ -111,8 +114,10 @@ pub(crate) struct Producer {
 pub(crate) struct Purpose<'a> {
     /// How often an event may come.
     pub(crate) delivery: Delivery,
-    /// The source, which owns a transactional id.
+    /// The source and the topic of its progress. Whoever writes that owns the transactional id.
     pub(crate) source: &'a str,
+    /// See `source`.
+    pub(crate) progress_topic: &'a str,
     /// The largest batch that every topic takes, in bytes.
     pub(crate) batch_bytes: usize,
 }
@@ -136,7 +141,6 @@ impl Producer {
             .set_log_level(RDKafkaLogLevel::Error)
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("compression.codec", "lz4")
             .set("linger.ms", "0")
             .set("batch.size", purpose.batch_bytes.to_string())
             .set("message.max.bytes", MAX_MESSAGE_BYTES)
@@ -146,13 +150,17 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "5000")
             // The partitioner of Kafka's own clients, so that a key has one home whoever writes it.
             .set("partitioner", "murmur2_random");
+        if config.get(COMPRESSION).is_none() {
+            config.set(COMPRESSION, "lz4");
+        }
         match purpose.delivery {
             Delivery::AtLeastOnce => {
                 config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0");
             }
             Delivery::ExactlyOnce => {
+                let Purpose { progress_topic, source, .. } = purpose;
                 config
-                    .set("transactional.id", format!("outbox-relay.{}", purpose.source))
+                    .set("transactional.id", format!("{progress_topic}/{source}"))
                     .set("transaction.timeout.ms", TRANSACTION_TIMEOUT)
                     .set("message.timeout.ms", TRANSACTION_SEND_TIMEOUT);
             }
@@ -188,15 +196,25 @@ impl Producer {
             .payload(record.payload)
             .timestamp(record.timestamp_ms)
             .headers(record.headers());
-        self.producer.send(base).map_err(|(error, _)| match refusal(&error) {
-            Some(refusal) => SendError::Refused {
-                event_id: record.event_id,
-                topic: record.topic.to_owned(),
-                reason: error.to_string(),
-                whole_topic: refusal == Refusal::Topic,
-            },
-            None => SendError::Unknown { reason: error.to_string() },
-        })
+        self.producer
+            .send(base)
+            .map_err(|(error, _)| not_sent(&error, record.event_id, record.topic))
+    }
+
+    /// Hands key and value of `message` over as a record of `page` for `topic`, with these headers.
+    pub(crate) fn forward(
+        &self,
+        page: usize,
+        message: &impl Message,
+        topic: &str,
+        headers: OwnedHeaders,
+    ) -> Result<(), SendError> {
+        let base: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(topic, page).headers(headers);
+        let base = message.key().into_iter().fold(base, BaseRecord::key);
+        let base = message.payload().into_iter().fold(base, BaseRecord::payload);
+        let event_id = event_id(message).unwrap_or_default();
+        self.producer.send(base).map_err(|(error, _)| not_sent(&error, event_id, topic))
     }
 
     /// Hands a progress record over; no value removes it.
@@ -277,6 +295,18 @@ impl ProducerContext for Context {
         }
         drop(reports);
         self.shared.news.notify_one();
+    }
+}
+
+fn not_sent(error: &KafkaError, event_id: Uuid, topic: &str) -> SendError {
+    match refusal(error) {
+        Some(refusal) => SendError::Refused {
+            event_id,
+            topic: topic.to_owned(),
+            reason: error.to_string(),
+            whole_topic: refusal == Refusal::Topic,
+        },
+        None => SendError::Unknown { reason: error.to_string() },
     }
 }
 

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
 
+use crate::broker::{self, Heard};
 use crate::core::progress::{DecodeError, Records};
+use crate::fault::Fault;
 use crate::kafka::KafkaOptions;
-use crate::source::client::ClientLog;
 use crate::source::producer::METADATA_TIMEOUT;
 
 /// How long reading the whole topic may take without a record coming in.
@@ -25,6 +26,9 @@ pub(crate) const PARTITION: i32 = 0;
 /// Why the progress is not known.
 #[derive(Debug, Error)]
 pub(crate) enum ReadProgressError {
+    /// There is no way to Kafka.
+    #[error(transparent)]
+    Unreachable(#[from] Fault),
     /// Kafka does not answer, or refuses.
     #[error("the progress topic {topic} cannot be read")]
     Kafka {
@@ -57,9 +61,9 @@ pub(crate) fn read(
     source: &str,
 ) -> Result<Records, ReadProgressError> {
     let failed = |error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error };
-    let everything = consumer(kafka, "read_uncommitted").map_err(failed)?;
-    let decided = consumer(kafka, "read_committed").map_err(failed)?;
-    let metadata = everything.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(failed)?;
+    let everything = broker::consumer(kafka, "read_uncommitted").map_err(failed)?;
+    let decided = broker::consumer(kafka, "read_committed").map_err(failed)?;
+    let metadata = broker::metadata(&everything, kafka, Some(topic))?;
     let partitions = metadata.topics().first().map_or(0, |found| found.partitions().len());
     if partitions == 0 {
         return Err(ReadProgressError::NoTopic(topic.to_owned()));
@@ -77,20 +81,9 @@ pub(crate) fn read(
     Ok(records)
 }
 
-fn consumer(kafka: &KafkaOptions, isolation: &str) -> KafkaResult<BaseConsumer<ClientLog>> {
-    kafka
-        .client()
-        .set("group.id", "outbox-relay")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", isolation)
-        .set("queued.max.messages.kbytes", "8192")
-        .create_with_context(ClientLog)
-}
-
 /// Waits until no transaction below `high` is open.
 fn until_decided(
-    consumer: &BaseConsumer<ClientLog>,
+    consumer: &BaseConsumer<Heard>,
     topic: &str,
     high: i64,
 ) -> Result<(), ReadProgressError> {
@@ -111,7 +104,7 @@ fn until_decided(
 
 /// Reads up to `high`, leaving the newest value of each of the source's keys in `records`.
 fn read_to_the_end(
-    consumer: &BaseConsumer<ClientLog>,
+    consumer: &BaseConsumer<Heard>,
     topic: &str,
     source: &str,
     high: i64,

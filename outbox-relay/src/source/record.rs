@@ -1,5 +1,7 @@
 //! An outbox row as the Kafka record it becomes: CloudEvents 1.0 in Kafka's binary mode.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rdkafka::message::{Header, OwnedHeaders};
 use runtime::trace::TraceContext;
 use time::format_description::well_known::Rfc3339;
@@ -22,7 +24,7 @@ pub(crate) struct Record<'a> {
     pub(crate) key: &'a str,
     /// The value, byte for byte.
     pub(crate) payload: &'a [u8],
-    /// When it happened, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970; now, if the writer's clock runs ahead: brokers refuse a time to come.
     pub(crate) timestamp_ms: i64,
     /// The event's id.
     pub(crate) event_id: Uuid,
@@ -39,7 +41,7 @@ impl<'a> Record<'a> {
             topic: &row.aggregatetype,
             key: &row.aggregateid,
             payload: &row.payload,
-            timestamp_ms: created_at_ms(row),
+            timestamp_ms: created_at_ms(row).min(now_ms()),
             event_id: row.id,
             row,
             trace,
@@ -86,6 +88,11 @@ impl<'a> Record<'a> {
                 headers.insert(Header { key, value: Some(value) })
             })
     }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// When the row was created, in milliseconds since 1970.

@@ -151,7 +151,7 @@ async fn a_source_that_fails_does_not_stop_another() {
     let relay = world.relay_of(&format!("bad={missing},main={},good={good}", world.url), &[]);
     let (ready, bad) = relay.until("bad", |source| source["state"] == "retrying").await;
     assert!(!ready);
-    assert!(bad["reason"].as_str().unwrap().contains("does not exist"), "{bad}");
+    assert!(bad["reason"].as_str().unwrap().contains("there is no database"), "{bad}");
     relay.until("good", |source| source["state"] == "leader").await;
     relay.until("main", |source| source["state"] == "leader").await;
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&good).await.unwrap();

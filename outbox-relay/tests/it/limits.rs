@@ -5,9 +5,9 @@ use std::fs;
 use crate::world::{Relay, World, execute};
 
 /// What a relay of one source may ever need.
-const CAP_KB: u64 = 64 * 1024;
+pub(crate) const CAP_KB: u64 = 64 * 1024;
 
-fn peak_kb(relay: &Relay) -> u64 {
+pub(crate) fn peak_kb(relay: &Relay) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", relay.process.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

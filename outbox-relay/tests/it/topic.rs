@@ -9,6 +9,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -18,7 +19,7 @@ use crate::world::PATIENCE;
 const QUIET: Duration = Duration::from_millis(700);
 
 /// A record as it stands on a topic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) key: String,
     pub(crate) payload: Vec<u8>,
@@ -75,6 +76,22 @@ impl Tail {
     }
 }
 
+/// Removes a topic, and waits until the broker says that it is gone.
+pub(crate) async fn remove(brokers: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let removed = admin.delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
+    assert!(removed.iter().all(Result::is_ok), "{removed:?}");
+    let began = Instant::now();
+    let is_there = || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).unwrap();
+        !metadata.topics()[0].partitions().is_empty()
+    };
+    while is_there() {
+        assert!(began.elapsed() < PATIENCE, "{topic} is still there");
+    }
+}
+
 /// Sets one of the topic's settings.
 pub(crate) async fn configure(brokers: &str, topic: &str, name: &str, value: &str) {
     let admin: AdminClient<DefaultClientContext> =
@@ -97,12 +114,7 @@ fn receive_blocking(brokers: &str, topic: &str, count: usize) -> Vec<Received> {
         .set("enable.auto.commit", "false")
         .create()
         .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
-    let mut assignment = TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
+    assign_all(&consumer, topic);
     let (mut received, began, mut heard_at) = (Vec::new(), Instant::now(), Instant::now());
     loop {
         match consumer.poll(Duration::from_millis(50)) {
@@ -117,6 +129,45 @@ fn receive_blocking(brokers: &str, topic: &str, count: usize) -> Vec<Received> {
             None => {}
         }
     }
+}
+
+/// Every record that stands on the topic, in the order of each partition: whoever writes has stopped.
+pub(crate) async fn everything(brokers: &str, topic: &str) -> Vec<Received> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    tokio::task::spawn_blocking(move || everything_blocking(&brokers, &topic)).await.unwrap()
+}
+
+fn everything_blocking(brokers: &str, topic: &str) -> Vec<Received> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "test")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut unread = assign_all(&consumer, topic);
+    let (mut received, began) = (Vec::new(), Instant::now());
+    while unread > 0 {
+        assert!(began.elapsed() < PATIENCE, "{topic} has no end");
+        match consumer.poll(Duration::from_millis(50)) {
+            Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
+            Some(message) => received.push(record(&message.unwrap())),
+            None => {}
+        }
+    }
+    received
+}
+
+/// Assigns every partition from its beginning, and answers how many there are.
+fn assign_all(consumer: &BaseConsumer, topic: &str) -> usize {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let partitions = metadata.topics()[0].partitions();
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&assignment).unwrap();
+    partitions.len()
 }
 
 fn record(message: &impl Message) -> Received {

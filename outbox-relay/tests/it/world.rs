@@ -76,11 +76,26 @@ impl World {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Relay {
+        self.relay_where(&["--sources", sources], arguments, environment)
+    }
+
+    /// A relay whose sources are where `sources` says: two arguments.
+    pub(crate) fn relay_where(
+        &self,
+        sources: &[&str],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Relay {
+        let arguments = [sources, &["--kafka-brokers", &self.brokers], arguments].concat();
+        self.spawn(&arguments, environment)
+    }
+
+    /// A relay that is told everything but where its progress and its health are.
+    pub(crate) fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Relay {
         let admin = ports::free().unwrap();
         let mut command = Command::new(binary());
         command
             .arg("run")
-            .args(["--sources", sources, "--kafka-brokers", &self.brokers])
             .args(["--progress-topic", &self.progress_topic])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .args(arguments)
@@ -205,6 +220,11 @@ impl Relay {
             .await;
         waited.unwrap_or_else(|error| panic!("{error}; last seen: {found:?}"));
         found.unwrap()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.process.log()).unwrap()
     }
 
     /// Stops it with SIGTERM; it must end by itself with success.

@@ -24,6 +24,7 @@ pub(super) struct Compose {
 #[derive(Default)]
 pub(super) struct Container {
     pub(super) image: String,
+    pub(super) profiles: Vec<String>,
     pub(super) command: Vec<String>,
     #[serde(deserialize_with = "as_text")]
     pub(super) environment: BTreeMap<String, String>,

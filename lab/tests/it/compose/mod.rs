@@ -1,6 +1,7 @@
 //! `docker-compose.yml` and what it mounts, held against the programs: what they ask for is given, under the names and on the
 //! ports that their `--help` tells.
 
+mod debezium;
 mod files;
 mod help;
 mod kafka_ui;

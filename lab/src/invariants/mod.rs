@@ -1,0 +1,124 @@
+//! What must hold between the outbox and Kafka, whatever was killed in between: one function for each invariant, each answering
+//! what breaks it. They know nothing of databases and brokers: who calls them brings the rows and the records.
+
+mod nothing_invented;
+mod nothing_lost;
+mod nothing_twice;
+mod order_per_key;
+
+use std::fmt;
+
+use uuid::Uuid;
+
+pub use nothing_invented::nothing_invented;
+pub use nothing_lost::nothing_lost;
+pub use nothing_twice::nothing_twice;
+pub use order_per_key::order_per_key;
+
+/// An event where it belongs: a committed row of the outbox, or a record on Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The event's id: header `ce_id`.
+    pub id: Uuid,
+    /// The topic: `aggregatetype` of a row.
+    pub topic: String,
+    /// The record's key: `aggregateid` of a row.
+    pub key: String,
+}
+
+/// How an invariant is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// A committed row is not on Kafka (I-1).
+    Lost(Event),
+    /// A record has no committed row, or stands on another topic or under another key than its row says (I-2).
+    Invented(Event),
+    /// A record stands before one of its key that was committed earlier (I-3).
+    Overtook {
+        /// What stands too early.
+        event: Event,
+        /// The earliest of its key that has not come before it.
+        unseen: Uuid,
+    },
+    /// An event stands on Kafka more than once.
+    Repeated {
+        /// Which.
+        event: Event,
+        /// How often.
+        times: usize,
+    },
+}
+
+/// I-1 to I-3, which hold always. `committed` are the rows of each topic and key in the order of their commits, `records` those
+/// of each partition in the order of their offsets.
+#[must_use]
+pub fn at_least_once(committed: &[Event], records: &[Event]) -> Vec<Violation> {
+    let mut violations = nothing_lost(committed, records);
+    violations.extend(nothing_invented(committed, records));
+    violations.extend(order_per_key(committed, records));
+    violations
+}
+
+/// I-1 to I-3, and that nothing comes twice. Records that an operator has replayed are to be left out.
+#[must_use]
+pub fn exactly_once(committed: &[Event], records: &[Event]) -> Vec<Violation> {
+    let mut violations = at_least_once(committed, records);
+    violations.extend(nothing_twice(records));
+    violations
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} of key {} on topic {}", self.id, self.key, self.topic)
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(event) => write!(f, "I-1: {event} is committed and not on Kafka"),
+            Self::Invented(event) => write!(f, "I-2: {event} has no committed row"),
+            Self::Overtook { event, unseen } => {
+                write!(f, "I-3: {event} stands before event {unseen}, which was committed earlier")
+            }
+            Self::Repeated { event, times } => write!(f, "{event} stands on Kafka {times} times"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Events of two keys: the number's last digit tells which.
+    pub(super) fn events(numbers: &[u128]) -> Vec<Event> {
+        let event = |&number: &u128| Event {
+            id: Uuid::from_u128(number),
+            topic: "orders".to_owned(),
+            key: (number % 2).to_string(),
+        };
+        numbers.iter().map(event).collect()
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_breaks_nothing() {
+        let committed = events(&[1, 2, 3, 4]);
+        assert_eq!(exactly_once(&committed, &events(&[2, 4, 1, 3])), []);
+        assert_eq!(at_least_once(&[], &[]), []);
+    }
+
+    #[test]
+    fn repeats_are_accepted_where_they_may_be() {
+        let (committed, records) = (events(&[1, 3, 5]), events(&[1, 3, 1, 3, 5, 3]));
+        assert_eq!(at_least_once(&committed, &records), []);
+        let found = exactly_once(&committed, &records);
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_violation_names_the_event() {
+        let lost = &at_least_once(&events(&[1]), &[])[0];
+        let expected = "I-1: event 00000000-0000-0000-0000-000000000001 of key 1 on topic orders is committed and not on Kafka";
+        assert_eq!(lost.to_string(), expected);
+    }
+}

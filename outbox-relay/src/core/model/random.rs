@@ -1,0 +1,77 @@
+//! Some orders of events within large bounds, drawn at random.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::core::model::bounds::{Bounds, Delivery};
+use crate::core::model::exhaustive::KINDS;
+use crate::core::model::promises::{PROMISES, at_rest};
+use crate::core::model::world::World;
+
+/// Room for about as much as the steps below can do.
+const LARGE: Bounds = Bounds {
+    numbers: 60,
+    transactions: 40,
+    open: 4,
+    keys: 4,
+    in_flight: 5,
+    sleeps: true,
+    sights: &[],
+    ..KINDS
+};
+
+/// As many turns of the writers as of the relays, whoever of them has more to choose from.
+fn choices() -> impl Strategy<Value = Vec<(bool, Index)>> {
+    prop::collection::vec(any::<(bool, Index)>(), 0..300)
+}
+
+fn walk(bounds: &Bounds, choices: Vec<(bool, Index)>) -> Result<(), TestCaseError> {
+    let mut world = World::new();
+    for (writers, choice) in choices {
+        let mut steps = Vec::new();
+        if writers {
+            world.writers_steps(bounds, &mut steps);
+        }
+        if steps.is_empty() {
+            world.relays_steps(bounds, &mut steps);
+        }
+        if !steps.is_empty() {
+            world = world.after(*choice.get(&steps), bounds);
+        }
+        for (promise, holds) in PROMISES {
+            prop_assert!(holds(bounds, &world), "{}: {:#?}", promise, world);
+        }
+    }
+    let ended = world.ended(bounds);
+    prop_assert!(at_rest(bounds, &ended), "it does not come to rest: {:#?}", ended);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn undisturbed_the_relay_keeps_its_promises_in_a_large_world(
+        choices in choices(),
+        page_rows in 1_usize..6,
+    ) {
+        walk(&Bounds { page_rows, ..LARGE }, choices)?;
+    }
+
+    #[test]
+    fn through_failures_the_relay_keeps_its_promises_in_a_large_world(
+        choices in choices(),
+        page_rows in 1_usize..6,
+    ) {
+        walk(&Bounds { page_rows, failures: 20, poison: true, ..LARGE }, choices)?;
+    }
+
+    #[test]
+    fn exactly_once_the_relay_keeps_its_promises_in_a_large_world(
+        choices in choices(),
+        page_rows in 1_usize..6,
+    ) {
+        let delivery = Delivery::ExactlyOnce;
+        walk(&Bounds { page_rows, failures: 20, poison: true, delivery, ..LARGE }, choices)?;
+    }
+}
