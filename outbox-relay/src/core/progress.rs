@@ -1,16 +1,18 @@
 //! The progress of a source: how far it has been published, which keys wait, and of which table that is said.
 //!
-//! It is kept as several records, so that only what has changed is written again. Their keys and values, numbers in LEB128:
+//! It is kept as several records, so that only what has changed is written again. Each producer writes under a [`Term`] of its own.
+//! The keys and values, numbers in LEB128:
 //!
-//! - `NAME`: a version (2), the system identifier, timeline, database oid, the epoch's 16 bytes, the head, and if the WAL was
+//! - `NAME/TERM`: a version (3), the system identifier, timeline, database oid, the epoch's 16 bytes, the head, and if the WAL was
 //!   followed, the point up to which.
-//! - `NAME/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
+//! - `NAME/TERM/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
 //!   its length less one.
-//! - `NAME/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, whether it is for want of the topic,
+//! - `NAME/TERM/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, whether it is for want of the topic,
 //!   and the reason.
 //!
-//! What has changed is written in this order: parked keys, gaps, `NAME`. Until the last of them is, the first may tell of more than it:
-//! gaps above the head are not there yet, and what is parked above it, or in a gap, will be met again.
+//! What has changed is written in this order: parked keys, gaps, the head. Until the last of them is, the first may tell of more than
+//! it: gaps above the head are not there yet, and what is parked above it, or in a gap, will be met again. Then the records of former
+//! terms are removed.
 
 use std::collections::BTreeMap;
 
@@ -23,16 +25,35 @@ use crate::core::ledger::Reached;
 use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::Position;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// How many numbers share one record of gaps: 65 536.
 const BUCKET_BITS: u32 = 16;
+
+/// Under whose name records stand: `NUMBER-OWNER`. What one producer tells, it tells under its own, and the latest counts.
+///
+/// Records of two terms never make up one progress. Under one name, gaps written by a former leader that was thought dead, or by
+/// a producer that was given up, could come between the gaps of its successor and the head that rests on them, and a row
+/// would be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Term {
+    number: u64,
+    /// Tells apart two that have begun from the same records.
+    owner: Uuid,
+}
+
+/// What a record tells.
+enum Kind<'a> {
+    Head,
+    Gaps(&'a str),
+    Parked(&'a str),
+}
 
 /// The records of a source by their keys.
 pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Which life of which table a progress record speaks of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Identity {
     /// The database cluster's system identifier.
     pub(crate) system: u64,
@@ -138,22 +159,48 @@ pub(crate) fn start(
     Ok(Start::From(recorded.reached))
 }
 
+impl Term {
+    /// The term of `owner` after all that have left records of `source`.
+    pub(crate) fn after(source: &str, records: &Records, owner: Uuid) -> Self {
+        let numbers =
+            records.keys().filter_map(|key| place(source, key)).map(|(term, _)| term.number);
+        Self { number: numbers.max().map_or(1, |last| last.saturating_add(1)), owner }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, owner) = text.split_once('-')?;
+        Some(Self { number: number.parse().ok()?, owner: Uuid::try_parse(owner).ok()? })
+    }
+
+    fn head_key(self, source: &str) -> String {
+        format!("{source}/{}-{}", self.number, self.owner.simple())
+    }
+}
+
 impl Progress {
-    /// The records that tell the progress of `source`.
-    pub(crate) fn encode(&self, source: &str) -> Records {
+    /// The records that tell the progress of `source` in `term`.
+    pub(crate) fn encode(&self, source: &str, term: Term) -> Records {
+        let head_key = term.head_key(source);
         let mut records = Records::new();
         let mut ends = BTreeMap::new();
         for run in self.reached.position.gaps().iter() {
             let bucket = run.first >> BUCKET_BITS;
             let end = ends.entry(bucket).or_insert(bucket << BUCKET_BITS);
-            let bytes = records.entry(gaps_key(source, bucket)).or_default();
+            let bytes =
+                records.entry(format!("{head_key}/gaps/{bucket}").into_bytes()).or_default();
             put(bytes, run.first.abs_diff(*end));
             put(bytes, run.last.abs_diff(run.first));
             *end = run.last;
         }
         for (topic, key, parked) in self.reached.parked.iter() {
-            records.insert(parked_key(source, topic, key), encode_parked(parked));
+            let place = format!("{head_key}/parked/{topic}/{key}");
+            records.insert(place.into_bytes(), encode_parked(parked));
         }
+        records.insert(head_key.into_bytes(), self.encode_head());
+        records
+    }
+
+    fn encode_head(&self) -> Vec<u8> {
         let mut head = vec![VERSION];
         put(&mut head, self.identity.system);
         put(&mut head, u64::from(self.identity.timeline));
@@ -164,23 +211,33 @@ impl Progress {
         if let Some(lsn) = position.passed() {
             put(&mut head, lsn.0);
         }
-        records.insert(source.as_bytes().to_vec(), head);
-        records
+        head
     }
 
-    /// The progress that the records of `source` tell, if there is one among them; those of other sources are passed over.
+    /// The progress that the latest records of `source` tell, if there are any; those of other sources are passed over.
     pub(crate) fn decode(source: &str, records: &Records) -> Result<Option<Self>, DecodeError> {
-        let Some(head) = records.get(source.as_bytes()) else { return Ok(None) };
-        let (identity, head, passed) = decode_head(head)?;
+        if let Some(older) = records.get(source.as_bytes()) {
+            // Before there were terms, the head stood there.
+            return Err(DecodeError::Version(older.first().copied().unwrap_or_default()));
+        }
+        let mut latest = None;
+        for (key, value) in records {
+            if let Some((term, Kind::Head)) = place(source, key) {
+                let (identity, head, passed) = decode_head(value)?;
+                // Of two that began from the same records, either may be gone on from; the farther one repeats less.
+                latest = latest.max(Some((term.number, head, term.owner, passed, identity)));
+            }
+        }
+        let Some((number, head, owner, passed, identity)) = latest else { return Ok(None) };
         let (mut gaps, mut parked) = (Gaps::default(), Parked::default());
         for (key, value) in records {
-            let Some(kind) = key.strip_prefix(source.as_bytes()) else { continue };
-            if let Some(bucket) = kind.strip_prefix(b"/gaps/") {
-                decode_gaps(bucket, value, head, &mut gaps)?;
-            } else if let Some(place) = kind.strip_prefix(b"/parked/") {
-                let place = std::str::from_utf8(place).map_err(|_| DecodeError::Damaged)?;
-                let (topic, key) = place.split_once('/').ok_or(DecodeError::Damaged)?;
-                parked.park(topic, key, decode_parked(value)?);
+            match place(source, key).filter(|(term, _)| *term == Term { number, owner }) {
+                Some((_, Kind::Gaps(bucket))) => decode_gaps(bucket, value, head, &mut gaps)?,
+                Some((_, Kind::Parked(place))) => {
+                    let (topic, key) = place.split_once('/').ok_or(DecodeError::Damaged)?;
+                    parked.park(topic, key, decode_parked(value)?);
+                }
+                Some((_, Kind::Head)) | None => {}
             }
         }
         let mut position = Position::new(head, gaps);
@@ -191,7 +248,8 @@ impl Progress {
     }
 }
 
-/// What has to be written so that `before` becomes `after`, in the order in which it is to be written; no value removes a record.
+/// What has to be written so that `before` becomes `after`, the records of one term, in the order in which it is to be written; no
+/// value removes a record.
 pub(crate) fn changes<'a>(
     source: &str,
     before: &'a Records,
@@ -203,24 +261,35 @@ pub(crate) fn changes<'a>(
         .map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
     let removed =
         before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.as_slice(), None));
+    let term = after.keys().find_map(|key| place(source, key)).map(|(term, _)| term);
     let mut changes: Vec<_> = written.chain(removed).collect();
-    changes.sort_by_key(|(key, _)| rank(source, key));
+    changes.sort_by_key(|(key, _)| rank(source, term, key));
     changes
 }
 
 /// What a record rests on is written before it: a number is neither open nor below the head unless it is published, given up or
-/// parked.
-fn rank(source: &str, key: &[u8]) -> u8 {
-    let kind = key.strip_prefix(source.as_bytes()).unwrap_or_default();
-    if kind.is_empty() { 2 } else { u8::from(kind.starts_with(b"/gaps/")) }
+/// parked. What former terms told is needed until this one has told all.
+fn rank(source: &str, current: Option<Term>, key: &[u8]) -> u8 {
+    match place(source, key).filter(|(term, _)| Some(*term) == current) {
+        Some((_, Kind::Parked(_))) => 0,
+        Some((_, Kind::Gaps(_))) => 1,
+        Some((_, Kind::Head)) => 2,
+        None => 3,
+    }
 }
 
-fn gaps_key(source: &str, bucket: i64) -> Vec<u8> {
-    format!("{source}/gaps/{bucket}").into_bytes()
-}
-
-fn parked_key(source: &str, topic: &str, key: &str) -> Vec<u8> {
-    format!("{source}/parked/{topic}/{key}").into_bytes()
+/// Whose record of `source` this is, and what it tells.
+fn place<'a>(source: &str, key: &'a [u8]) -> Option<(Term, Kind<'a>)> {
+    let key = std::str::from_utf8(key).ok()?.strip_prefix(source)?.strip_prefix('/')?;
+    let Some((term, rest)) = key.split_once('/') else {
+        return Some((Term::parse(key)?, Kind::Head));
+    };
+    let kind = match rest.split_once('/')? {
+        ("gaps", bucket) => Kind::Gaps(bucket),
+        ("parked", place) => Kind::Parked(place),
+        (_, _) => return None,
+    };
+    Some((Term::parse(term)?, kind))
 }
 
 fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64, Option<Lsn>), DecodeError> {
@@ -242,15 +311,12 @@ fn decode_head(mut bytes: &[u8]) -> Result<(Identity, i64, Option<Lsn>), DecodeE
 
 /// Adds the runs of one bucket, as far as they lie below `head`.
 fn decode_gaps(
-    bucket: &[u8],
+    bucket: &str,
     mut bytes: &[u8],
     head: i64,
     gaps: &mut Gaps,
 ) -> Result<(), DecodeError> {
-    let bucket: i64 = std::str::from_utf8(bucket)
-        .ok()
-        .and_then(|bucket| bucket.parse().ok())
-        .ok_or(DecodeError::Damaged)?;
+    let bucket: i64 = bucket.parse().map_err(|_| DecodeError::Damaged)?;
     let mut end = bucket.checked_mul(1 << BUCKET_BITS).ok_or(DecodeError::Damaged)?;
     let bytes = &mut bytes;
     while !bytes.is_empty() {
@@ -327,6 +393,13 @@ mod tests {
 
     use super::*;
 
+    const TERM: Term = Term { number: 7, owner: Uuid::nil() };
+
+    /// The key of a record of `main` in that term.
+    fn key(kind: &str) -> Vec<u8> {
+        format!("main/7-{}{kind}", Uuid::nil().simple()).into_bytes()
+    }
+
     fn identity(epoch: u128) -> Identity {
         Identity { system: u64::MAX, timeline: 3, database: 16_384, epoch: Uuid::from_u128(epoch) }
     }
@@ -355,6 +428,38 @@ mod tests {
         Progress { identity: identity(1), reached }
     }
 
+    type Change = (Vec<u8>, Option<Vec<u8>>);
+
+    /// What a producer writes that goes on from `before` and takes one number after another. Answers what it has taken in the end, too.
+    fn told(before: &Records, numbers: &[i64], owner: u128) -> (Vec<Change>, Position) {
+        let term = Term::after("main", before, Uuid::from_u128(owner));
+        let read = Progress::decode("main", before).unwrap();
+        let mut progress = read.unwrap_or_else(|| progress(&[], &[]));
+        let (mut before, mut told) = (before.clone(), Vec::new());
+        for &number in numbers {
+            progress.reached.position.take(number);
+            let after = progress.encode("main", term);
+            let changed = changes("main", &before, &after);
+            told.extend(
+                changed.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))),
+            );
+            before = after;
+        }
+        (told, progress.reached.position)
+    }
+
+    /// Whether a reader at this position would not come back to the number.
+    fn has_passed(position: &Position, number: i64) -> bool {
+        number <= position.head() && !position.gaps().contains(number)
+    }
+
+    fn apply(records: &mut Records, (key, value): &Change) {
+        match value {
+            Some(value) => records.insert(key.clone(), value.clone()),
+            None => records.remove(key),
+        };
+    }
+
     proptest! {
         #[test]
         fn progress_reads_back_as_it_was_written(
@@ -366,8 +471,8 @@ mod tests {
             if let Some(lsn) = passed {
                 progress.reached.position.pass(Lsn(lsn));
             }
-            let mut records = progress.encode("main");
-            records.extend(self::progress(&[5], &[]).encode("main-2"));
+            let mut records = progress.encode("main", TERM);
+            records.extend(self::progress(&[5], &[]).encode("main-2", TERM));
             prop_assert_eq!(Progress::decode("main", &records), Ok(Some(progress)));
         }
 
@@ -377,7 +482,7 @@ mod tests {
             after in prop::collection::vec(1_i64..300_000, 0..60),
         ) {
             let (before, after) = (progress(&before, &[]), progress(&after, &[("a".to_owned(), 3)]));
-            let (mut records, after) = (before.encode("main"), after.encode("main"));
+            let (mut records, after) = (before.encode("main", TERM), after.encode("main", TERM));
             let old = records.clone();
             for (key, value) in changes("main", &old, &after) {
                 match value {
@@ -389,13 +494,43 @@ mod tests {
         }
 
         #[test]
+        fn however_late_a_former_producers_records_come_nothing_is_passed_that_neither_has_taken(
+            first in prop::collection::vec(1_i64..12, 1..5),
+            second in prop::collection::vec(1_i64..12, 1..5),
+            known in any::<prop::sample::Index>(),
+            order in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let (former, former_position) = told(&Records::new(), &first, 1);
+            // The successor goes on from what had come by then; the rest comes at any time.
+            let (come, mut late) = former.split_at(known.index(former.len() + 1));
+            let mut records = Records::new();
+            come.iter().for_each(|change| apply(&mut records, change));
+            let (successor, position) = told(&records, &second, 2);
+            let mut next = &successor[..];
+            for late_comes in order {
+                let from = if late_comes { &mut late } else { &mut next };
+                let Some((change, rest)) = from.split_first() else { continue };
+                apply(&mut records, change);
+                *from = rest;
+                let Some(read) = Progress::decode("main", &records).unwrap() else { continue };
+                for number in 1..12 {
+                    let taken = has_passed(&former_position, number) || has_passed(&position, number);
+                    let passed = has_passed(&read.reached.position, number);
+                    prop_assert!(taken || !passed, "{number} is passed: {records:?}");
+                }
+            }
+        }
+
+        #[test]
         fn bytes_that_are_no_progress_are_refused_without_a_panic(
             head in prop::collection::vec(any::<u8>(), 0..60),
             gaps in prop::collection::vec(any::<u8>(), 0..60),
         ) {
-            let mut records = progress(&[9], &[]).encode("main");
-            records.insert(b"main/gaps/0".to_vec(), gaps.clone());
-            records.insert(b"main/parked/a/b".to_vec(), gaps);
+            let mut records = progress(&[9], &[]).encode("main", TERM);
+            records.insert(key("/gaps/0"), gaps.clone());
+            records.insert(key("/parked/a/b"), gaps);
+            let _ = Progress::decode("main", &records);
+            records.insert(key(""), head.clone());
             let _ = Progress::decode("main", &records);
             records.insert(b"main".to_vec(), head);
             let _ = Progress::decode("main", &records);
@@ -405,19 +540,24 @@ mod tests {
     #[test]
     fn a_record_is_written_after_what_it_rests_on() {
         let (before, after) = (progress(&[1, 5], &[]), progress(&[1, 9], &[("a".to_owned(), 8)]));
-        let (before, after) = (before.encode("main"), after.encode("main"));
+        let (before, after) = (before.encode("main", TERM), after.encode("main", TERM));
         let changed = changes("main", &before, &after);
         let keys: Vec<&[u8]> = changed.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, [&b"main/parked/store.orders/a"[..], b"main/gaps/0", b"main"]);
+        assert_eq!(keys, [key("/parked/store.orders/a"), key("/gaps/0"), key("")]);
     }
 
     #[test]
     fn gaps_that_were_written_before_their_head_are_not_there_yet() {
-        let mut records = progress(&[1, 9], &[]).encode("main");
-        records
-            .extend([(b"main".to_vec(), progress(&[4], &[]).encode("main")[&b"main"[..]].clone())]);
+        let mut records = progress(&[1, 9], &[]).encode("main", TERM);
+        records.extend([(key(""), progress(&[4], &[]).encode_head())]);
         let read = Progress::decode("main", &records).unwrap().unwrap();
         assert_eq!((read.reached.position.head(), read.reached.position.watermark()), (4, 1));
+    }
+
+    #[test]
+    fn a_head_from_before_there_were_terms_is_of_another_version() {
+        let records = Records::from([(b"main".to_vec(), vec![2, 1, 1])]);
+        assert_eq!(Progress::decode("main", &records), Err(DecodeError::Version(2)));
     }
 
     #[test]

@@ -43,8 +43,6 @@ pub(crate) struct Keeping {
     saved_at: Option<Instant>,
     /// Progress records on their way.
     saving: usize,
-    /// Their keys.
-    on_their_way: Vec<Vec<u8>>,
     /// What they say of the table, until it is passed on.
     published: Option<Published>,
     transaction: Option<Transaction>,
@@ -71,19 +69,11 @@ impl Keeping {
     /// So many progress records are acknowledged.
     pub(crate) fn acknowledged(&mut self, records: usize) {
         self.saving = self.saving.saturating_sub(records);
-        if self.saving == 0 {
-            self.on_their_way.clear();
-        }
     }
 
     /// The point of the WAL before which everything is on Kafka, as the progress on Kafka says.
     pub(crate) fn passed_and_kept(&self) -> Option<Lsn> {
         self.saved_passed.filter(|_| self.saving == 0 && self.transaction.is_none())
-    }
-
-    /// The keys of the progress records of which nobody knows whether they have arrived.
-    pub(crate) fn in_doubt(self) -> Vec<Vec<u8>> {
-        self.on_their_way
     }
 
     /// So many records were handed over.
@@ -172,11 +162,10 @@ impl Leader<'_> {
         let (summary, passed) = (Summary::of(&reached), reached.position.passed());
         let progress = Progress { identity: self.identity.clone(), reached };
         self.state.keeping.published = Some(Published::of(&progress));
-        let records = progress.encode(&self.source.name);
+        let records = progress.encode(&self.source.name, self.term);
         for (key, value) in changes(&self.source.name, self.records, &records) {
             self.producer.send_progress(&self.source.progress_topic, key, value)?;
             self.state.keeping.saving += 1;
-            self.state.keeping.on_their_way.push(key.to_vec());
         }
         *self.records = records;
         self.state.keeping.saved = Some(summary);

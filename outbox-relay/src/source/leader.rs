@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::caution::Caution;
 use crate::core::ledger::Ledger;
-use crate::core::progress::{Identity, Records};
+use crate::core::progress::{Identity, Records, Term};
 use crate::fail_points::{ACKNOWLEDGED, PRODUCED, READ};
 use crate::source::Source;
 use crate::source::database::{Database, DatabaseError};
@@ -71,6 +71,8 @@ pub(crate) struct Leader<'a> {
     pub(crate) follower: &'a mut Follower,
     pub(crate) producer: &'a Producer,
     pub(crate) ledger: &'a mut Ledger,
+    /// Under whose name the progress is kept.
+    pub(crate) term: Term,
     /// The progress records that stand on Kafka, or are on their way.
     pub(crate) records: &'a mut Records,
     pub(crate) destinations: &'a mut Destinations,

@@ -31,10 +31,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::broker;
+use uuid::Uuid;
+
 use crate::core::caution::Caution;
 use crate::core::leadership::Watch;
 use crate::core::ledger::{Ledger, Reached};
-use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, start};
+use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, Term, start};
 use crate::core::published::Published;
 use crate::fail_points::LEADING;
 use crate::kafka::KafkaOptions;
@@ -181,7 +183,9 @@ struct Led {
 /// Where a producer goes on.
 struct Beginning {
     ledger: Ledger,
-    /// What stands on the progress topic; empty where that is in doubt, so that it is written again.
+    /// Under whose name it keeps the progress.
+    term: Term,
+    /// What stands on the progress topic, or was on its way there.
     records: Records,
 }
 
@@ -290,6 +294,7 @@ impl Source {
                 follower: &mut led.follower,
                 producer: &producer,
                 ledger: &mut from.ledger,
+                term: from.term,
                 records: &mut from.records,
                 destinations: &mut led.destinations,
                 caution: &mut led.caution,
@@ -301,9 +306,7 @@ impl Source {
                 Delivery::AtLeastOnce => leader.ledger.records_in_flight(),
                 Delivery::ExactlyOnce => leader.state.keeping.records_in_transaction(),
             };
-            let keys_in_doubt = leader.state.keeping.in_doubt();
             led.follower.leave(LeaveError::Sender);
-            from.records.extend(keys_in_doubt.into_iter().map(|key| (key, Vec::new())));
             abandon(producer).await;
             let failure = match ended {
                 Ok(()) => return Ok(()),
@@ -363,8 +366,7 @@ impl Source {
     ) -> Result<Beginning, SourceError> {
         match (self.delivery, former) {
             (Delivery::AtLeastOnce, Some(former)) => {
-                let ledger = Ledger::resume(former.ledger.acknowledged().clone());
-                Ok(Beginning { ledger, records: former.records })
+                Ok(self.beginning(former.ledger.acknowledged().clone(), former.records))
             }
             (Delivery::AtLeastOnce, None) => self.recorded(led).await,
             (Delivery::ExactlyOnce, _) => {
@@ -381,8 +383,7 @@ impl Source {
 
     /// Where the progress topic says to go on.
     async fn recorded(&self, led: &mut Led) -> Result<Beginning, SourceError> {
-        let mut records =
-            beating(&mut led.database, &self.instance, self.read_progress()).await??;
+        let records = beating(&mut led.database, &self.instance, self.read_progress()).await??;
         let progress = Progress::decode(&self.name, &records).map_err(ReadProgressError::from)?;
         let last_value = led.database.last_value().await?;
         let reached = match start(progress, &led.identity, led.published, last_value)? {
@@ -396,9 +397,14 @@ impl Source {
             parked = reached.parked.len(),
             "leading"
         );
-        // The head is written again at each start: that it is acknowledged shows that Kafka takes it.
-        records.remove(self.name.as_bytes());
-        Ok(Beginning { ledger: Ledger::resume(reached), records })
+        Ok(self.beginning(reached, records))
+    }
+
+    /// All of the progress is written again under a new term: that it is acknowledged shows that Kafka takes it, and nothing that was on
+    /// its way may come between.
+    fn beginning(&self, reached: Reached, records: Records) -> Beginning {
+        let term = Term::after(&self.name, &records, Uuid::now_v7());
+        Beginning { ledger: Ledger::resume(reached), term, records }
     }
 
     async fn read_progress(&self) -> Result<Records, SourceError> {

@@ -2,7 +2,8 @@
 //! with an outbox, and the relay.
 
 use std::{
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -128,7 +129,7 @@ impl Ground {
 
     /// Starts this program with other arguments, as a contender of its own.
     pub(super) fn lab(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program()?);
         command.args(arguments);
         let log = self.stack.directory().join(format!("{name}.log"));
         Ok(Process::spawn(name, command, &log, Signal::SIGKILL)?)
@@ -170,6 +171,12 @@ pub(super) struct Backlog {
     pub(super) url: String,
     pub(super) rows: i64,
     name: String,
+}
+
+/// This program, even where a build has replaced its file since it was started.
+fn own_program() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
 }
 
 impl Backlog {

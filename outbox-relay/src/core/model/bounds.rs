@@ -37,10 +37,8 @@ pub(super) enum Flaw {
     ReleasedAtOnce,
     /// Keeps as progress what is read and not what is acknowledged.
     ProgressOfReading,
-    /// Takes progress records for written that a failed producer has thrown away.
-    ProgressAssumed,
-    /// Lets a former leader write its progress between that of the new one.
-    ProgressUnfenced,
+    /// Keeps its progress under the name of former leaders and producers.
+    OneTerm,
     /// Keeps the progress after the transaction that holds the records.
     ProgressOutside,
     /// Leads while a former leader's transaction may still be committed.

@@ -82,17 +82,8 @@ fn progress_ahead_of_the_acknowledgements_is_caught() {
 }
 
 #[test]
-fn progress_that_went_down_with_a_producer_and_is_taken_for_written_is_caught() {
-    caught(Flaw::ProgressAssumed, Bounds { transactions: 2, failures: 2, ..FAILING }, NOTHING_LOST);
-}
-
-#[test]
-fn a_former_leader_that_writes_its_progress_into_the_new_ones_is_caught() {
-    caught(
-        Flaw::ProgressUnfenced,
-        Bounds { transactions: 2, failures: 2, ..FAILING },
-        NOTHING_LOST,
-    );
+fn producers_that_keep_their_progress_under_one_name_are_caught() {
+    caught(Flaw::OneTerm, Bounds { transactions: 2, failures: 2, ..FAILING }, NOTHING_LOST);
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) const PARKING: Bounds =
     Bounds { page_rows: 2, failures: 0, poison: true, sights: &[PARKED, RELEASED], ..FAILING };
 
 /// The same for one key, while the leader may change.
-const PARKING_FAILING: Bounds = Bounds { keys: 1, failures: 1, ..PARKING };
+const PARKING_FAILING: Bounds = Bounds { transactions: 2, keys: 1, failures: 1, ..PARKING };
 
 /// The same, in transactions.
 const PARKING_ONCE: Bounds =

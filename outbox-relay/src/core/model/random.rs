@@ -26,7 +26,7 @@ fn choices() -> impl Strategy<Value = Vec<(bool, Index)>> {
 }
 
 fn walk(bounds: &Bounds, choices: Vec<(bool, Index)>) -> Result<(), TestCaseError> {
-    let mut world = World::new();
+    let mut world = World::new(bounds);
     for (writers, choice) in choices {
         let mut steps = Vec::new();
         if writers {

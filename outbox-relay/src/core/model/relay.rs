@@ -9,7 +9,7 @@ use crate::core::ledger::{Ledger, Reached};
 use crate::core::model::bounds::{Bounds, Delivery, Flaw};
 use crate::core::model::table::Table;
 use crate::core::parked::{Parked, ParkedKey};
-use crate::core::progress::{Identity, Progress, Records, changes};
+use crate::core::progress::{Identity, Progress, Records, Term, changes};
 
 /// The name under which the progress is kept.
 const SOURCE: &str = "main";
@@ -73,6 +73,8 @@ pub(super) struct Relay {
     pub(super) leads: bool,
     /// Handed to the producer and not acknowledged, in that order.
     pub(super) queue: Vec<Sent>,
+    /// Under whose name it keeps the progress.
+    term: Term,
     /// The progress records as it believes them to stand on Kafka.
     believed: Records,
     /// Progress records on their way.
@@ -81,8 +83,9 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Begins to lead, from the progress as it stands on Kafka.
-    pub(super) fn lead(progress: &Records) -> Self {
+    pub(super) fn lead(progress: &Records, owner: u8, bounds: &Bounds) -> Self {
         Self {
+            term: term(progress, owner, bounds),
             ledger: Ledger::resume(kept(progress)),
             phase: Phase::Look,
             found: (false, false),
@@ -297,7 +300,7 @@ impl Relay {
         } else {
             self.ledger.acknowledged()
         };
-        Progress { identity: IDENTITY, reached: reached.clone() }.encode(SOURCE)
+        Progress { identity: IDENTITY, reached: reached.clone() }.encode(SOURCE, self.term)
     }
 
     /// Whether the progress records are out of date.
@@ -323,23 +326,20 @@ impl Relay {
     }
 
     /// The producer has failed, and what was queued is gone. A new one goes on: exactly once from the progress, at least once from
-    /// what is acknowledged, and what of the progress was on its way is written again.
-    pub(super) fn start_over(&mut self, progress: &Records, bounds: &Bounds) {
-        let mut next = Self::lead(progress);
+    /// what is acknowledged, and all of the progress is written again.
+    pub(super) fn start_over(&mut self, progress: &Records, owner: u8, bounds: &Bounds) {
+        let mut next = Self::lead(progress, owner, bounds);
         if bounds.delivery == Delivery::AtLeastOnce {
             next.ledger = Ledger::resume(self.ledger.acknowledged().clone());
+            next.term = term(&self.believed, owner, bounds);
             next.believed = std::mem::take(&mut self.believed);
-            if !bounds.has(Flaw::ProgressAssumed) {
-                let in_doubt = self.saving.iter().map(|(key, _)| (key.clone(), Vec::new()));
-                next.believed.extend(in_doubt);
-            }
         }
         *self = Self { culprit: self.culprit, notified: self.notified, ..next };
     }
 
     /// Kafka refuses the next record of its key for good, and all that is queued with it.
-    pub(super) fn refused(&mut self, number: i64, progress: &Records, bounds: &Bounds) {
-        self.start_over(progress, bounds);
+    pub(super) fn refused(&mut self, number: i64, progress: &Records, owner: u8, bounds: &Bounds) {
+        self.start_over(progress, owner, bounds);
         self.culprit = Some(number);
     }
 
@@ -385,9 +385,9 @@ impl Relay {
     }
 
     /// Its session has been ended: what it had handed to the producer is all that is left of it.
-    pub(super) fn lose_session(&mut self) {
+    pub(super) fn lose_session(&mut self, bounds: &Bounds) {
         let (queue, saving) = (std::mem::take(&mut self.queue), std::mem::take(&mut self.saving));
-        *self = Self { leads: false, queue, saving, ..Self::lead(&Records::new()) };
+        *self = Self { leads: false, queue, saving, ..Self::lead(&Records::new(), 0, bounds) };
     }
 
     /// Whether anything may still come from it.
@@ -407,6 +407,14 @@ impl Relay {
         for sent in &mut self.queue {
             sent.page = sent.page.saturating_sub(pages);
         }
+    }
+}
+
+/// The term of one who goes on from these records.
+fn term(records: &Records, owner: u8, bounds: &Bounds) -> Term {
+    match bounds.has(Flaw::OneTerm) {
+        true => Term::after(SOURCE, &Records::new(), Uuid::nil()),
+        false => Term::after(SOURCE, records, Uuid::from_u128(owner.into())),
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) published: Vec<i64>,
     /// The progress topic, compacted.
     pub(super) progress: Records,
+    /// Producers begun, but for the first.
+    producers: u8,
     /// Failures of the producer and changes of the leader so far.
     pub(super) failures: u8,
     /// The number that Kafka refuses.
@@ -68,8 +70,9 @@ pub(super) struct World {
 
 impl World {
     /// An empty table with a relay that leads.
-    pub(super) fn new() -> Self {
-        Self { relays: vec![Relay::lead(&Records::new())], ..Self::default() }
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        let relays = vec![Relay::lead(&Records::new(), 0, bounds)];
+        Self { relays, ..Self::default() }
     }
 
     /// The relay that leads.
@@ -98,7 +101,8 @@ impl World {
             Step::Fail { key, arrived } => self.fail(key, arrived, bounds),
             Step::Refuse { number } => {
                 self.poison = Some(number);
-                self.relays[0].refused(number, &self.progress, bounds);
+                self.producers += 1;
+                self.relays[0].refused(number, &self.progress, self.producers, bounds);
             }
             Step::Retry => {
                 self.poison = None;
@@ -198,22 +202,21 @@ impl World {
             let next = self.leader().queue.iter().find(|sent| sent.key == key);
             self.publish(next.expect("something is on its way").number, bounds);
         }
-        self.relays[0].start_over(&self.progress, bounds);
+        self.producers += 1;
+        self.relays[0].start_over(&self.progress, self.producers, bounds);
     }
 
     /// The former leader's session ends, and with it what it knows; Kafka refuses whom it has fenced.
     fn lead(&mut self, bounds: &Bounds) {
         self.failures += 1;
         if !bounds.has(Flaw::LeadsWithoutLock) {
-            self.relays[0].lose_session();
+            self.relays[0].lose_session(bounds);
         }
         if bounds.delivery == Delivery::ExactlyOnce && !bounds.has(Flaw::Unfenced) {
             self.relays.clear();
         }
-        if !bounds.has(Flaw::ProgressUnfenced) {
-            self.relays.iter_mut().for_each(Relay::forget_progress);
-        }
-        self.relays.insert(0, Relay::lead(&self.progress));
+        self.producers += 1;
+        self.relays.insert(0, Relay::lead(&self.progress, self.producers, bounds));
     }
 
     /// The world after every open transaction has ended, one of them by rolling back, and nobody begins another.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::core::gaps::{Gaps, Run};
 use crate::core::ledger::Reached;
 use crate::core::position::Position;
-use crate::core::progress::{Progress, changes};
+use crate::core::progress::{Progress, Term, changes};
 use crate::fault::Fault;
 use crate::operator::Verdict;
 use crate::operator::audit::AuditOptions;
@@ -245,7 +245,8 @@ impl Repair<'_> {
         }
         let name = &self.source.name;
         let reached = Reached { position, parked: expected.parked.clone() };
-        let records = Progress { identity: claim.identity.clone(), reached }.encode(name);
+        let term = Term::after(name, &claim.records, Uuid::now_v7());
+        let records = Progress { identity: claim.identity.clone(), reached }.encode(name, term);
         let pause = async { fail_points::pass(SENT).await.map_err(injected) };
         self.lock.during(pause).await?;
         self.lock.beat().await?;
