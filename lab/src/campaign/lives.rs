@@ -46,7 +46,7 @@ impl<'a> Lives<'a> {
         relay.until_ready().await?;
         match fault {
             Fault::RelayKilled => self.die_by_signal(relay, hit, random.random()).await?,
-            Fault::RelayPaused => self.pause(relay, hit).await?,
+            Fault::RelayPaused => self.pause(relay, hit, random.random()).await?,
             Fault::RelayCut
             | Fault::KafkaKilled
             | Fault::KafkaPaused
@@ -130,19 +130,24 @@ impl<'a> Lives<'a> {
         self.live_until(&next).await.map(drop)
     }
 
-    /// It gets SIGSTOP, wakes up when another one leads, and stands by then.
-    async fn pause(&self, leader: Relay, hit: u64) -> Result<(), RoundError> {
-        let standby = self.starter.start(&[])?;
-        standby.until_is("standby").await?;
+    /// It gets SIGSTOP, wakes up when another one leads, and stands by then; or that one dies at that moment, and it leads again.
+    async fn pause(&self, first: Relay, hit: u64, other_dies: bool) -> Result<(), RoundError> {
+        let other = self.starter.start(&[])?;
+        other.until_is("standby").await?;
         self.course.more_transactions(hit).await;
-        leader.pause();
-        standby.until_is("leader").await?;
-        leader.resume();
-        leader.until_is("standby").await?;
+        first.pause();
+        other.until_is("leader").await?;
+        first.resume();
+        if other_dies {
+            other.kill().await;
+            first.until_ready().await?;
+        } else {
+            first.until_is("standby").await?;
+        }
         self.course.fault_ended();
         self.course.stopping().await;
-        leader.stop().await?;
-        standby.stop().await.map(drop)
+        first.stop().await?;
+        if other_dies { Ok(()) } else { other.stop().await.map(drop) }
     }
 
     /// What the relay works with breaks, and comes back.

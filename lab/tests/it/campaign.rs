@@ -66,7 +66,8 @@ async fn is_caught(variant: Variant, seed: u64, wanted: impl Fn(&Finding) -> boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_does_not_look_for_gaps_is_caught_losing() {
-    is_caught(Variant::WithoutGaps, 11, is_lost).await;
+    // With this seed the transaction that is open all the time is committed at last.
+    is_caught(Variant::WithoutGaps, 21, is_lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,8 +77,8 @@ pub(crate) struct Progress {
 /// Why a progress record cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum DecodeError {
-    /// A newer relay has written it.
-    #[error("version {0} is not known to this relay")]
+    /// Another release of the relay has written it.
+    #[error("it is of version {0}, which this release of the relay does not read")]
     Version(u8),
     /// It is not a progress record, or a damaged one.
     #[error("it is cut short or damaged")]

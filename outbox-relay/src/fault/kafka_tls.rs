@@ -36,6 +36,7 @@ impl Fault {
         // The same failure comes as an error, as a line of the log, and as OpenSSL's own words.
         let is_of_tls = code == Code::SSL
             || reason.contains("SSL handshake failed")
+            || reason.contains("in state SSL_HANDSHAKE")
             || reason.contains("SSL routines");
         is_of_tls.then(|| Self::new(cause, cure))
     }
@@ -50,6 +51,11 @@ mod tests {
         let cases = [
             (Code::SSL, "SSL handshake failed: certificate verify failed", "--kafka-ca-location"),
             (Code::SSL, "SSL handshake failed: wrong version number", "--kafka-security-protocol"),
+            (
+                Code::BrokerTransportFailure,
+                "Disconnected: SSL connection closed by peer (after 0ms in state SSL_HANDSHAKE)",
+                "--kafka-security-protocol",
+            ),
             (
                 Code::BrokerTransportFailure,
                 "error:0A000086:SSL routines::certificate verify failed",
