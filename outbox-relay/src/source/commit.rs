@@ -8,14 +8,14 @@ use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings;
-use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 /// Commits the open transaction, trying again what may be tried again until `patience` is over. Blocks.
 ///
 /// # Errors
 /// What librdkafka says. Whether the transaction is committed is not known then.
 pub(crate) fn commit<C: ProducerContext + 'static>(
-    producer: &ThreadedProducer<C>,
+    producer: &BaseProducer<C>,
     patience: Duration,
 ) -> Result<(), String> {
     let began = Instant::now();
@@ -37,7 +37,7 @@ struct Failure {
 }
 
 fn try_commit<C: ProducerContext + 'static>(
-    producer: &ThreadedProducer<C>,
+    producer: &BaseProducer<C>,
     patience: Duration,
 ) -> Result<(), Failure> {
     let milliseconds = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);

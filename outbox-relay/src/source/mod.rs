@@ -17,6 +17,7 @@ pub(crate) mod progress_topic;
 pub(crate) mod record;
 mod release;
 pub(crate) mod requirements;
+mod served;
 pub(crate) mod trace;
 mod wakeup;
 pub(crate) mod wal;

@@ -12,9 +12,7 @@ use clap::ValueEnum;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, util::Timeout};
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -26,6 +24,7 @@ use crate::source::client::report;
 use crate::source::commit::commit;
 use crate::source::progress_topic::PARTITION;
 use crate::source::record::Record;
+use crate::source::served::Served;
 
 /// The delivery mark of a progress record; pages never reach it.
 const PROGRESS: usize = usize::MAX;
@@ -106,7 +105,7 @@ struct Context {
 
 /// A producer with a thread of its own that takes the acknowledgements.
 pub(crate) struct Producer {
-    producer: Arc<ThreadedProducer<Context>>,
+    producer: Arc<Served<Context>>,
     shared: Arc<Shared>,
 }
 
@@ -165,8 +164,11 @@ impl Producer {
                     .set("message.timeout.ms", TRANSACTION_SEND_TIMEOUT);
             }
         }
-        let producer = config.create_with_context(Context { shared: Arc::clone(&shared) })?;
-        Ok(Self { producer: Arc::new(producer), shared })
+        let context = Context { shared: Arc::clone(&shared) };
+        let producer: BaseProducer<Context> = config.create_with_context(context)?;
+        let served = Served::start(producer);
+        let served = served.map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self { producer: Arc::new(served), shared })
     }
 
     /// Ends whatever transaction a former owner of the source has left: from now on that one can commit nothing.
