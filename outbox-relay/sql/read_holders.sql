@@ -31,29 +31,29 @@ holders AS (
 SELECT
     holders.virtualtransaction AS "virtual_transaction!",
     holders.pid,
-    coalesce(
-        activity.backend_xid::text,
-        (
-            SELECT min(locks.transactionid::text)
-            FROM locks
-            WHERE locks.locktype = 'transactionid'
-                AND holders.pid IS NULL
-                AND locks.virtualtransaction = holders.virtualtransaction
-                AND locks.transactionid IN (SELECT transaction FROM pg_catalog.pg_prepared_xacts)
-        )
-    ) AS transaction_id,
+    -- With its epoch: the one that lies within half the circle around the snapshot's xmax.
+    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint
+    + (
+        own.id
+        - pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint % 4294967296
+        + 6442450944
+    ) % 4294967296
+    - 2147483648 AS transaction_id,
     CASE
         WHEN activity.state IN ('idle in transaction', 'idle in transaction (aborted)')
         THEN activity.state_change::text
     END AS idle_since,
-    (
-        SELECT min(prepared.gid)
-        FROM locks
-        JOIN pg_catalog.pg_prepared_xacts AS prepared
-            ON prepared.transaction = locks.transactionid
-        WHERE locks.locktype = 'transactionid'
-            AND holders.pid IS NULL
-            AND locks.virtualtransaction = holders.virtualtransaction
-    ) AS gid
+    own.gid
 FROM holders
 LEFT JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = holders.pid
+-- A session's own id, not that of a savepoint, is what pg_stat_activity shows, if it may be seen; but that is read after the locks, and
+-- may be of the session's next transaction. The lock on the id says whose it is.
+LEFT JOIN LATERAL (
+    SELECT min(locks.transactionid::text::bigint) AS id, min(prepared_xacts.gid) AS gid
+    FROM locks
+    LEFT JOIN pg_catalog.pg_prepared_xacts AS prepared_xacts
+        ON holders.pid IS NULL AND prepared_xacts.transaction = locks.transactionid
+    WHERE locks.locktype = 'transactionid'
+        AND locks.virtualtransaction = holders.virtualtransaction
+        AND (locks.transactionid = activity.backend_xid OR prepared_xacts.gid IS NOT NULL)
+) AS own ON true

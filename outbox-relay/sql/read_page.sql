@@ -1,4 +1,6 @@
 -- The rows above the head, in the order of their numbers. What is not visible yet stays behind as a gap.
+--
+-- Rows that are not visible cost as much as rows that are: up to $2, the scan goes through a bounded number of them.
 SELECT
     sequence,
     id,
@@ -15,6 +17,6 @@ SELECT
     contenttype,
     payload
 FROM messaging.outbox
-WHERE sequence > $1
+WHERE sequence > $1 AND sequence <= $2
 ORDER BY sequence
-LIMIT $2
+LIMIT $3

@@ -39,9 +39,29 @@ impl Gaps {
         self.runs.first_key_value().map(|(&first, _)| first)
     }
 
+    /// The last run of the set.
+    pub(crate) fn last(&self) -> Option<Run> {
+        self.runs.last_key_value().map(|(&first, &last)| Run { first, last })
+    }
+
+    /// Whether the set has at least so many numbers.
+    pub(crate) fn has_at_least(&self, numbers: i64) -> bool {
+        let mut left = numbers;
+        numbers <= 0
+            || self.iter().any(|run| {
+                left = left.saturating_sub(run.last.saturating_sub(run.first).saturating_add(1));
+                left <= 0
+            })
+    }
+
     /// Whether `number` is in the set.
     pub(crate) fn contains(&self, number: i64) -> bool {
         self.runs.range(..=number).next_back().is_some_and(|(_, &last)| last >= number)
+    }
+
+    /// Whether any number of `run` is in the set.
+    pub(crate) fn meets(&self, run: Run) -> bool {
+        self.runs.range(..=run.last).next_back().is_some_and(|(_, &last)| last >= run.first)
     }
 
     /// Adds every number of `run`, joining it with the runs it meets.
@@ -71,6 +91,34 @@ impl Gaps {
                 self.runs.insert(start, run.first - 1);
             }
         }
+    }
+
+    /// Adds every number of `other`.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        other.iter().for_each(|run| self.insert(run));
+    }
+
+    /// The numbers that are in this set and not in `other`.
+    pub(crate) fn difference(&self, other: &Self) -> Self {
+        let mut left = self.clone();
+        other.iter().for_each(|run| left.remove(run));
+        left
+    }
+
+    /// Takes the first `numbers` numbers out, and answers them.
+    pub(crate) fn split_first(&mut self, numbers: i64) -> Self {
+        let (mut first, mut left) = (Self::default(), numbers);
+        while left > 0
+            && let Some((start, end)) = self.runs.pop_first()
+        {
+            let cut = end.min(start.saturating_add(left - 1));
+            first.runs.insert(start, cut);
+            if cut < end {
+                self.runs.insert(cut + 1, end);
+            }
+            left -= cut - start + 1;
+        }
+        first
     }
 
     /// The numbers that are in both sets.
@@ -121,11 +169,12 @@ mod tests {
                 let ends: Vec<Run> = gaps.iter().collect();
                 prop_assert!(ends.windows(2).all(|pair| pair[0].last + 1 < pair[1].first));
                 prop_assert!((0..70).all(|number| gaps.contains(number) == plain.contains(&number)));
+                prop_assert_eq!(gaps.meets(run), insert);
             }
         }
 
         #[test]
-        fn the_intersection_holds_what_both_hold(
+        fn of_two_sets_each_number_is_where_it_belongs(
             left in prop::collection::vec((0_i64..60, 0_i64..8), 0..12),
             right in prop::collection::vec((0_i64..60, 0_i64..8), 0..12),
         ) {
@@ -137,9 +186,32 @@ mod tests {
                 gaps
             };
             let (left, right) = (build(left), build(right));
-            let expected: BTreeSet<i64> =
-                numbers(&left).intersection(&numbers(&right)).copied().collect();
+            let (plain, other) = (numbers(&left), numbers(&right));
+            let expected: BTreeSet<i64> = plain.intersection(&other).copied().collect();
             prop_assert_eq!(numbers(&left.intersection(&right)), expected);
+            let expected: BTreeSet<i64> = plain.difference(&other).copied().collect();
+            prop_assert_eq!(numbers(&left.difference(&right)), expected);
+            let mut both = left.clone();
+            both.extend(&right);
+            prop_assert_eq!(numbers(&both), &plain | &other);
+            prop_assert_eq!(left.last().map(|run| run.last), plain.last().copied());
+        }
+
+        #[test]
+        fn a_set_is_split_after_its_first_numbers(
+            runs in prop::collection::vec((0_i64..60, 0_i64..8), 0..12),
+            count in 0_usize..40,
+        ) {
+            let mut gaps = Gaps::default();
+            for (first, length) in runs {
+                gaps.insert(Run { first, last: first + length });
+            }
+            let plain = numbers(&gaps);
+            prop_assert_eq!(gaps.has_at_least(count as i64), plain.len() >= count);
+            let first = gaps.split_first(count as i64);
+            let expected: BTreeSet<i64> = plain.iter().take(count).copied().collect();
+            prop_assert_eq!(&numbers(&first), &expected);
+            prop_assert_eq!(numbers(&gaps), &plain - &expected);
         }
     }
 }

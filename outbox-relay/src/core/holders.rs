@@ -19,8 +19,8 @@ use crate::core::gaps::{Gaps, Run};
 pub(crate) struct Holder {
     /// Its virtual transaction id, unique while the server runs.
     pub(crate) id: String,
-    /// Its transaction id, when it has one that may be read.
-    pub(crate) transaction_id: Option<String>,
+    /// Its transaction id with the epoch, when it has one that may be read; never that of a savepoint or of another transaction.
+    pub(crate) transaction_id: Option<i64>,
     /// Since when it has been idle in its transaction: any token that changes when it does something.
     pub(crate) idle_since: Option<String>,
     /// Whether it is prepared: it fills nothing new, and may continue a transaction seen under another id.
@@ -67,12 +67,15 @@ impl Holders {
         }
         self.observed_head = Some(head);
         let mut settled = gaps.clone();
-        for living in self.living.values() {
-            if living.from < living.to {
-                settled.remove(Run { first: living.from + 1, last: living.to });
-            }
-        }
+        self.blocked().for_each(|(_, run)| settled.remove(run));
         settled
+    }
+
+    /// What each holder may still fill of the numbers drawn before the last observation, with its transaction id, if it is known.
+    pub(crate) fn blocked(&self) -> impl Iterator<Item = (Option<i64>, Run)> + '_ {
+        self.living.values().filter(|living| living.from < living.to).map(|living| {
+            (living.holder.transaction_id, Run { first: living.from + 1, last: living.to })
+        })
     }
 
     /// The holders that block the number `number`, by name.
@@ -107,7 +110,7 @@ impl Holders {
 }
 
 fn may_be_same(before: &Holder, prepared: &Holder) -> bool {
-    match (&before.transaction_id, &prepared.transaction_id) {
+    match (before.transaction_id, prepared.transaction_id) {
         (Some(before), Some(prepared)) => before == prepared,
         (None, _) | (_, None) => true,
     }
@@ -148,8 +151,8 @@ mod tests {
         Holder { idle_since: Some(since.to_owned()), ..running(id) }
     }
 
-    fn prepared(id: &str, transaction_id: &str) -> Holder {
-        Holder { prepared: true, transaction_id: Some(transaction_id.to_owned()), ..running(id) }
+    fn prepared(id: &str, transaction_id: i64) -> Holder {
+        Holder { prepared: true, transaction_id: Some(transaction_id), ..running(id) }
     }
 
     fn gap(first: i64, last: i64) -> Gaps {
@@ -184,11 +187,11 @@ mod tests {
     #[test]
     fn a_transaction_that_is_prepared_meanwhile_still_blocks_its_numbers() {
         let mut holders = Holders::default();
-        let named = Holder { transaction_id: Some("742".to_owned()), ..running("3/57") };
+        let named = Holder { transaction_id: Some(742), ..running("3/57") };
         assert!(holders.observe(vec![named], 10, 10, &gap(5, 5)).is_empty());
-        assert!(holders.observe(vec![prepared("-1/742", "742")], 20, 20, &gap(5, 5)).is_empty());
+        assert!(holders.observe(vec![prepared("-1/742", 742)], 20, 20, &gap(5, 5)).is_empty());
         assert_eq!(
-            holders.observe(vec![prepared("-1/743", "743")], 20, 20, &gap(5, 5)),
+            holders.observe(vec![prepared("-1/743", 743)], 20, 20, &gap(5, 5)),
             gap(5, 5),
             "742 has ended, and 743 is a transaction that was not there"
         );
@@ -198,8 +201,8 @@ mod tests {
     fn a_prepared_transaction_may_continue_one_whose_number_was_not_known() {
         let mut holders = Holders::default();
         assert!(holders.observe(vec![running("3/57")], 10, 10, &gap(5, 5)).is_empty());
-        let seen_twice = vec![running("3/57"), prepared("-1/742", "742")];
+        let seen_twice = vec![running("3/57"), prepared("-1/742", 742)];
         assert!(holders.observe(seen_twice, 10, 10, &gap(5, 5)).is_empty());
-        assert!(holders.observe(vec![prepared("-1/742", "742")], 20, 20, &gap(5, 5)).is_empty());
+        assert!(holders.observe(vec![prepared("-1/742", 742)], 20, 20, &gap(5, 5)).is_empty());
     }
 }

@@ -11,6 +11,7 @@ use crate::core::gaps::{Gaps, Run};
 use crate::core::holders::{Holder, Holders};
 use crate::core::parked::{Parked, ParkedKey};
 use crate::core::position::{Position, Taken};
+use crate::core::quiet::{Fates, Quiet};
 
 /// How far a reader has come, and which keys he has set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ struct KeyStep {
 struct Page {
     taken: Vec<i64>,
     given_up: Vec<Run>,
+    /// Up to where nothing more was visible.
+    skipped_to: Option<i64>,
     keys: Vec<KeyStep>,
     /// How far the WAL was passed.
     passed: Option<Lsn>,
@@ -47,7 +50,10 @@ struct Page {
 impl Page {
     /// Whether it did nothing, unless it passed a point of the WAL.
     fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.given_up.is_empty() && self.keys.is_empty()
+        self.taken.is_empty()
+            && self.given_up.is_empty()
+            && self.skipped_to.is_none()
+            && self.keys.is_empty()
     }
 }
 
@@ -65,6 +71,8 @@ pub(crate) struct Ledger {
     holders: Holders,
     /// What nobody can fill any more, as of the last observation.
     settled: Gaps,
+    /// What need not be looked up while certain transactions are in progress.
+    quiet: Quiet,
 }
 
 impl Ledger {
@@ -172,16 +180,49 @@ impl Ledger {
         self.pages.back_mut().expect("rows are taken between begin_page and end_page")
     }
 
-    /// Every open gap has been looked up in one snapshot, newer than the last observation, and what was found has been taken: what
-    /// the observation had settled and is still missing is given up. Answers how many runs.
-    pub(crate) fn looked_up(&mut self) -> usize {
-        let settled = std::mem::take(&mut self.settled);
-        let lost = self.reading.position.gaps().intersection(&settled);
+    /// A look has shown nothing more above the head, and the sequence has come to `number` by now: what has not been taken on the way
+    /// is open.
+    pub(crate) fn skip_to(&mut self, number: i64) {
+        if number > self.reading.position.head() {
+            self.reading.position.skip_to(number);
+            self.open_page().skipped_to = Some(number);
+        }
+    }
+
+    /// The transactions of which the next look has to know in its own snapshot what has become, if that spares it looking up so
+    /// many numbers.
+    pub(crate) fn fillers(&self, numbers: i64) -> Option<Vec<i64>> {
+        self.quiet.fillers(numbers)
+    }
+
+    /// The open numbers that have to be looked up before anything above the head is read: all, unless it is known what has become of
+    /// the fillers.
+    pub(crate) fn gaps_to_look_up(&mut self, fates: Option<&Fates>) -> Gaps {
+        let open = self.reading.position.gaps();
+        fates.map_or_else(|| open.clone(), |fates| self.quiet.gaps_to_look_up(fates, open))
+    }
+
+    /// These open numbers have been looked up in one snapshot, newer than the last observation, and what was found has been taken:
+    /// what the observation had settled and is still missing is given up. So is what it had settled and is quiet: nobody could have
+    /// filled that before the observation. Answers how many runs.
+    pub(crate) fn looked_up(&mut self, numbers: &Gaps) -> usize {
+        let open = self.reading.position.gaps();
+        self.quiet.looked_up(numbers, open);
+        let settled = open.intersection(&self.settled);
+        let mut lost = settled.intersection(numbers);
+        lost.extend(&settled.intersection(self.quiet.numbers()));
+        self.settled = settled.difference(&lost);
         for run in lost.iter() {
             self.reading.position.give_up(run);
             self.open_page().given_up.push(run);
         }
         lost.len()
+    }
+
+    /// Whether none of these numbers has to be looked up again as long as nobody who may fill them ends.
+    pub(crate) fn is_quiet(&self, numbers: &Gaps) -> bool {
+        let open = self.reading.position.gaps().intersection(numbers);
+        open.difference(self.quiet.numbers()).is_empty()
     }
 
     /// What the last observation had settled and is still missing.
@@ -220,6 +261,7 @@ impl Ledger {
     pub(crate) fn observe(&mut self, holders: Vec<Holder>, last_value: i64) {
         let position = &self.reading.position;
         self.settled = self.holders.observe(holders, position.head(), last_value, position.gaps());
+        self.quiet.observe(self.holders.blocked(), position.gaps());
     }
 
     /// Whether an observation has settled a gap that is still open, so that the next look gives it up.
@@ -256,6 +298,9 @@ impl Ledger {
             for run in page.given_up {
                 self.acknowledged.position.give_up(run);
             }
+            if let Some(number) = page.skipped_to {
+                self.acknowledged.position.skip_to(number);
+            }
             for KeyStep { topic, key, parked } in page.keys {
                 match parked {
                     Some(parked) => self.acknowledged.parked.park(&topic, &key, parked),
@@ -274,6 +319,17 @@ impl Ledger {
     /// Counts the pages from nought again and answers by how much: states that differ in nothing else are the same to a model.
     pub(crate) fn rebase(&mut self) -> usize {
         std::mem::take(&mut self.first_page)
+    }
+
+    /// Forgets what is quiet: that costs looks, and nothing else.
+    pub(crate) fn forget_quiet(&mut self) {
+        self.quiet = Quiet::default();
+    }
+
+    /// Takes what the last observation is about for quiet without a look, which is wrong.
+    pub(crate) fn be_quiet(&mut self) {
+        let open = self.reading.position.gaps();
+        self.quiet.looked_up(open, open);
     }
 }
 
@@ -375,12 +431,13 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.begin_page();
         ledger.take(2, 1, 0);
-        ledger.looked_up();
+        ledger.looked_up(&Gaps::default());
         ledger.end_page();
         ledger.observe(Vec::new(), 2);
         assert!(ledger.reading().gaps().contains(1), "it may have committed meanwhile");
         ledger.begin_page();
-        assert_eq!(ledger.looked_up(), 1);
+        let wanted = ledger.gaps_to_look_up(None);
+        assert_eq!(ledger.looked_up(&wanted), 1);
         assert!(!ledger.take(1, 1, 0));
     }
 

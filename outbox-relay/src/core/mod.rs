@@ -11,6 +11,7 @@ pub(crate) mod parked;
 pub(crate) mod position;
 pub(crate) mod progress;
 pub(crate) mod published;
+pub(crate) mod quiet;
 
 #[cfg(test)]
 mod model;

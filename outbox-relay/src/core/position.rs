@@ -1,4 +1,7 @@
 //! Which numbers of the outbox have been taken: all up to the head, but for the gaps.
+//!
+//! The head is a number that was taken, or one that the sequence had reached when nothing more was visible: what is far above the last
+//! number taken is a gap like any other, so that no look goes through it on the way to the rows of others.
 
 use pgwire_replication::Lsn;
 
@@ -30,12 +33,23 @@ impl Position {
         Self { head, gaps, passed: None }
     }
 
-    /// The largest number taken.
+    /// The largest number taken or skipped.
     pub(crate) fn head(&self) -> i64 {
         self.head
     }
 
-    /// The numbers below the head that have been neither taken nor given up.
+    /// The largest number that is not open. To go on from here is to go on from the head: what was skipped lies above.
+    pub(crate) fn highest(&self) -> i64 {
+        let skipped = self.gaps.last().filter(|run| run.last >= self.head);
+        skipped.map_or(self.head, |run| run.first - 1)
+    }
+
+    /// Whether the number has been taken or given up.
+    pub(crate) fn is_done(&self, number: i64) -> bool {
+        number <= self.head && !self.gaps.contains(number)
+    }
+
+    /// The numbers up to the head that have been neither taken nor given up.
     pub(crate) fn gaps(&self) -> &Gaps {
         &self.gaps
     }
@@ -71,6 +85,14 @@ impl Position {
         }
     }
 
+    /// Moves the head to `number`, and leaves open what has not been taken on the way. All of it must have been drawn.
+    pub(crate) fn skip_to(&mut self, number: i64) {
+        if number > self.head {
+            self.gaps.insert(Run { first: self.head + 1, last: number });
+            self.head = number;
+        }
+    }
+
     /// Gives up every open number of `run`: no transaction can fill it any more.
     pub(crate) fn give_up(&mut self, run: Run) {
         self.gaps.remove(run);
@@ -95,5 +117,26 @@ mod tests {
         );
         position.give_up(Run { first: 2, last: 4 });
         assert_eq!(position.watermark(), 5);
+    }
+
+    #[test]
+    fn what_is_skipped_is_open_and_need_not_be_told() {
+        let mut position = Position::default();
+        position.take(2);
+        position.skip_to(5);
+        assert_eq!((position.head(), position.highest(), position.watermark()), (5, 2, 0));
+        position.skip_to(4);
+        assert_eq!(position.head(), 5);
+        position.take(8);
+        assert_eq!(position.highest(), 8);
+        position.skip_to(9);
+        position.take(9);
+        assert_eq!(position.take(4), Taken::Filled);
+        let open: Vec<i64> = (1..10).filter(|&number| !position.is_done(number)).collect();
+        assert_eq!(open, [1, 3, 5, 6, 7]);
+        position.skip_to(12);
+        position.give_up(Run { first: 12, last: 12 });
+        assert_eq!(position.highest(), 12);
+        assert_eq!(Position::default().highest(), 0);
     }
 }

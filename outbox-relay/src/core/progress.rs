@@ -3,8 +3,8 @@
 //! It is kept as several records, so that only what has changed is written again. Each producer writes under a [`Term`] of its own.
 //! The keys and values, numbers in LEB128:
 //!
-//! - `NAME/TERM`: a version (3), the system identifier, timeline, database oid, the epoch's 16 bytes, the head, and if the WAL was
-//!   followed, the point up to which.
+//! - `NAME/TERM`: a version (3), the system identifier, timeline, database oid, the epoch's 16 bytes, the head, which is no gap (what was
+//!   skipped lies above it), and if the WAL was followed, the point up to which.
 //! - `NAME/TERM/gaps/BUCKET`: the open runs that begin in that bucket of numbers; per run its distance from the end of the one before and
 //!   its length less one.
 //! - `NAME/TERM/parked/TOPIC/KEY`: the first number, the event's 16 bytes, milliseconds since 1970, whether it is for want of the topic,
@@ -183,7 +183,8 @@ impl Progress {
         let head_key = term.head_key(source);
         let mut records = Records::new();
         let mut ends = BTreeMap::new();
-        for run in self.reached.position.gaps().iter() {
+        let position = &self.reached.position;
+        for run in position.gaps().iter().filter(|run| run.last <= position.highest()) {
             let bucket = run.first >> BUCKET_BITS;
             let end = ends.entry(bucket).or_insert(bucket << BUCKET_BITS);
             let bytes =
@@ -207,7 +208,7 @@ impl Progress {
         put(&mut head, u64::from(self.identity.database));
         head.extend_from_slice(self.identity.epoch.as_bytes());
         let position = &self.reached.position;
-        put(&mut head, position.head().unsigned_abs());
+        put(&mut head, position.highest().unsigned_abs());
         if let Some(lsn) = position.passed() {
             put(&mut head, lsn.0);
         }
@@ -448,11 +449,6 @@ mod tests {
         (told, progress.reached.position)
     }
 
-    /// Whether a reader at this position would not come back to the number.
-    fn has_passed(position: &Position, number: i64) -> bool {
-        number <= position.head() && !position.gaps().contains(number)
-    }
-
     fn apply(records: &mut Records, (key, value): &Change) {
         match value {
             Some(value) => records.insert(key.clone(), value.clone()),
@@ -466,12 +462,16 @@ mod tests {
             numbers in prop::collection::vec(1_i64..300_000, 0..60),
             parked in prop::collection::vec((".{0,6}", 1_i64..1_000), 0..4),
             passed in prop::option::of(any::<u64>()),
+            skipped in 0_i64..400_000,
         ) {
             let mut progress = progress(&numbers, &parked);
             if let Some(lsn) = passed {
                 progress.reached.position.pass(Lsn(lsn));
             }
-            let mut records = progress.encode("main", TERM);
+            // What is skipped above is met again.
+            let mut ahead = progress.clone();
+            ahead.reached.position.skip_to(skipped);
+            let mut records = ahead.encode("main", TERM);
             records.extend(self::progress(&[5], &[]).encode("main-2", TERM));
             prop_assert_eq!(Progress::decode("main", &records), Ok(Some(progress)));
         }
@@ -514,8 +514,8 @@ mod tests {
                 *from = rest;
                 let Some(read) = Progress::decode("main", &records).unwrap() else { continue };
                 for number in 1..12 {
-                    let taken = has_passed(&former_position, number) || has_passed(&position, number);
-                    let passed = has_passed(&read.reached.position, number);
+                    let taken = former_position.is_done(number) || position.is_done(number);
+                    let passed = read.reached.position.is_done(number);
                     prop_assert!(taken || !passed, "{number} is passed: {records:?}");
                 }
             }

@@ -7,7 +7,7 @@ use crate::core::progress::{Identity, Progress};
 pub(crate) struct Published {
     /// The table this is said of.
     pub(crate) identity: Identity,
-    /// The largest number published.
+    /// The largest number published, or seen drawn.
     pub(crate) head: i64,
     /// No number up to this one is ever read again for publishing: each is published or given up, and none waits.
     pub(crate) floor: i64,

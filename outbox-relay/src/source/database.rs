@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::core::gaps::Gaps;
 use crate::core::holders::Holder;
 use crate::core::progress::Identity;
+use crate::core::quiet::{Fate, Fates};
 use crate::fault::Fault;
 use crate::finding::Finding;
 use crate::source::connecting::connect;
@@ -310,6 +311,18 @@ impl Database {
         Ok(())
     }
 
+    /// What has become of transactions, as the snapshot has it that was begun.
+    pub(crate) async fn fates(&mut self, transactions: &[i64]) -> Result<Fates, DatabaseError> {
+        let rows = sqlx::query_file!("sql/read_fates.sql", transactions);
+        let rows = tokio::time::timeout(TIMEOUT, rows.fetch_all(&mut self.connection)).await??;
+        let fate = |in_progress, rolled_back| match (in_progress, rolled_back) {
+            (_, true) => Fate::RolledBack,
+            (true, false) => Fate::InProgress,
+            (false, false) => Fate::Ended,
+        };
+        Ok(rows.into_iter().map(|row| (row.id, fate(row.in_progress, row.rolled_back))).collect())
+    }
+
     /// The committed rows in the open gaps, ascending, at most `limit`.
     pub(crate) fn look_up<'a>(
         &'a mut self,
@@ -324,13 +337,14 @@ impl Database {
             .boxed()
     }
 
-    /// The committed rows above `head`, ascending, at most `limit`.
+    /// The committed rows above `head` and up to `end`, ascending, at most `limit`.
     pub(crate) fn page(
         &mut self,
         head: i64,
+        end: i64,
         limit: i64,
     ) -> BoxStream<'_, Result<OutboxRow, DatabaseError>> {
-        sqlx::query_file_as!(OutboxRow, "sql/read_page.sql", head, limit)
+        sqlx::query_file_as!(OutboxRow, "sql/read_page.sql", head, end, limit)
             .fetch(&mut self.connection)
             .map_err(DatabaseError::from)
             .boxed()

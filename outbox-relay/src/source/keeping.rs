@@ -93,7 +93,7 @@ impl Summary {
     fn of(reached: &Reached) -> Self {
         let numbers = reached.parked.iter().map(|(_, _, parked)| parked.first);
         Self {
-            head: reached.position.head(),
+            head: reached.position.highest(),
             watermark: reached.position.watermark(),
             gaps: reached.position.gaps().len(),
             parked: reached.parked.len(),

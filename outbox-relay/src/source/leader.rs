@@ -15,7 +15,7 @@ use crate::source::database::{Database, DatabaseError};
 use crate::source::destinations::Destinations;
 use crate::source::dispatch::Dispatch;
 use crate::source::keeping::Keeping;
-use crate::source::look::{Found, Look};
+use crate::source::look::{Found, Look, Reach};
 use crate::source::producer::{Delivery, Producer, SendError};
 use crate::source::release::Releasing;
 use crate::source::wakeup::Wakeup;
@@ -25,11 +25,17 @@ use crate::status::Phase;
 /// How often holders are read while rows keep coming.
 const OBSERVE_EVERY: Duration = Duration::from_millis(10);
 
-/// The first pause while a writer is in flight; doubled up to [`LONGEST_DOZE`].
+/// The first pause while a writer is in flight; doubled twice, and from [`PATIENT_DOZES`] on up to [`LONGEST_DOZE`].
 const SHORTEST_DOZE: Duration = Duration::from_millis(1);
+
+/// So many pauses, about 50 ms of them, are short: most writers end within that time.
+const PATIENT_DOZES: u32 = 14;
 
 /// The longest pause while a writer is in flight.
 const LONGEST_DOZE: Duration = Duration::from_millis(100);
+
+/// When so many numbers above the head are not visible, they are left open and not gone through again.
+const FAR: i64 = 10_000;
 
 /// How often the leader says that it is alive.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -90,6 +96,8 @@ pub(crate) struct State {
     beat_at: Option<Instant>,
     asleep: bool,
     dozes: u32,
+    /// How far the next look goes above the head.
+    reach: Reach,
     /// The mean size of the last page's rows.
     row_bytes: usize,
 }
@@ -150,26 +158,48 @@ impl Leader<'_> {
     /// Reads and sends what there is, at most a page, and looks after the gaps.
     async fn look(&mut self) -> Result<Turn, LeadError> {
         self.source.status.looking();
-        let page = self.ledger.begin_page();
-        let found = Look {
+        let (page, began) = (self.ledger.begin_page(), Instant::now());
+        let mut found = Look {
             rows: self.rows_to_ask_for(),
+            reach: self.state.reach,
             database: self.database,
             ledger: self.ledger,
             limits: &self.source.limits,
         }
         .take()
         .await?;
+        let took = began.elapsed();
         self.send(page, &found).await?;
         if let Some(mean) = found.bytes.checked_div(found.rows.len()) {
             self.state.row_bytes = mean;
         }
+        let last_value = self.leave_open(&mut found).await?;
+        let at_its_end = found.end.is_some() && found.more;
+        let reach = if at_its_end { self.state.reach.after(took) } else { Reach::default() };
+        self.state.reach = reach;
         self.look_after_gaps(found.rows.is_empty()).await?;
         if !found.capped {
             self.follower.advance(self.database, self.ledger, !found.more).await?;
         }
-        let behind = if found.more { self.database.last_value().await? } else { 0 };
+        let behind = if found.more { last_value } else { 0 };
         self.source.status.looked(self.ledger, self.settled(), behind, found.capped);
         Ok(Turn { rows: found.rows.len(), more: found.more })
+    }
+
+    /// Leaves open what a look that has come to its end has gone through above the head without seeing it, if that is much: the rows of
+    /// a large transaction that is open. The next looks for others' rows begin above it. Answers the sequence's last value.
+    async fn leave_open(&mut self, found: &mut Found) -> Result<i64, LeadError> {
+        let last_value = self.database.last_value().await?;
+        let Some(end) = found.end else { return Ok(last_value) };
+        found.more = last_value > end;
+        if found.more || last_value - self.ledger.reading().head() > FAR {
+            // Or the sequence could be found behind the head, after a crash of the server.
+            self.database.until_durable(&self.source.instance).await?;
+            self.ledger.begin_page();
+            self.ledger.skip_to(last_value.min(end));
+            self.ledger.end_page();
+        }
+        Ok(last_value)
     }
 
     /// Takes and sends what the stream has brought, at most a page, and compares it with the table.
@@ -268,9 +298,9 @@ impl Leader<'_> {
             self.state.asleep = true;
             return Ok(());
         }
-        let doze = SHORTEST_DOZE * 2_u32.pow(self.state.dozes.min(10));
+        let pause = doze(self.state.dozes);
         self.state.dozes += 1;
-        self.wait(doze.min(LONGEST_DOZE)).await
+        self.wait(pause).await
     }
 
     /// Waits for a notification, for `duration` or for the end, and takes what Kafka acknowledges meanwhile.
@@ -354,5 +384,26 @@ impl Leader<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// The pause after so many others, while a writer is in flight.
+fn doze(dozes: u32) -> Duration {
+    let doublings = dozes.min(2) + dozes.saturating_sub(PATIENT_DOZES - 1).min(8);
+    (SHORTEST_DOZE * 2_u32.pow(doublings)).min(LONGEST_DOZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_is_waited_for_closely_at_first_and_then_less_and_less() {
+        let dozes: Vec<u128> = (0..25).map(|dozes| doze(dozes).as_millis()).collect();
+        assert_eq!(dozes[..4], [1, 2, 4, 4]);
+        let short: Vec<u128> = dozes.iter().copied().take_while(|doze| *doze <= 4).collect();
+        assert_eq!(short.iter().sum::<u128>(), 51);
+        assert_eq!(dozes[short.len()..short.len() + 6], [8, 16, 32, 64, 100, 100]);
+        assert_eq!(doze(u32::MAX).as_millis(), 100);
     }
 }

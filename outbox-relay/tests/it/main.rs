@@ -8,6 +8,7 @@ mod exactly_once;
 mod fail_points;
 mod feed;
 mod init;
+mod large;
 mod leadership;
 mod limits;
 mod operator;

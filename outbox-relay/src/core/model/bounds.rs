@@ -25,6 +25,14 @@ pub(super) enum Flaw {
     HoldersBeforeSnapshot,
     /// Gives a gap up without having looked once more.
     NoLaterLook,
+    /// Passes gaps over without asking whether those who may fill them are still in progress.
+    NobodyAsked,
+    /// Asks so before the snapshot of the look.
+    AskedBeforeSnapshot,
+    /// Passes gaps over without having looked once more since those who may fill them were observed.
+    QuietAtOnce,
+    /// Moves the head to a number that has not been drawn.
+    SkipsUndrawn,
     /// Publishes nothing above an open gap.
     WaitsForGaps,
     /// Falls asleep without having looked once more.
@@ -49,6 +57,22 @@ pub(super) enum Flaw {
     NumberBeforeLock,
 }
 
+/// From what numbers on a transaction is a large one: in the model it is a few.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Large {
+    /// Numbers that one statement of a look goes through.
+    pub(super) reach: i64,
+    /// Numbers that may lie invisible above the head without being left open.
+    pub(super) far: i64,
+    /// Numbers that it is asked for who is in progress.
+    pub(super) worthwhile: i64,
+}
+
+impl Large {
+    /// More than there are.
+    const NONE: Self = Self { reach: 1 << 32, far: 1 << 32, worthwhile: 1 << 32 };
+}
+
 /// The bounds of a world, small enough to be gone through or large enough to be walked in.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
@@ -66,6 +90,8 @@ pub(super) struct Bounds {
     pub(super) savepoints: bool,
     /// Rows of a page.
     pub(super) page_rows: usize,
+    /// What is done about large transactions that are open, if anything.
+    pub(super) large: Option<Large>,
     /// Records that the relay reads ahead of the acknowledgements; none: Kafka acknowledges at once.
     pub(super) in_flight: usize,
     /// Whether the relay sleeps, rather than looks again all the time.
@@ -81,6 +107,11 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// From when on a transaction is large.
+    pub(super) fn large(&self) -> Large {
+        self.large.unwrap_or(Large::NONE)
+    }
+
     /// Whether this precaution is left out.
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)

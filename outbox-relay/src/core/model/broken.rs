@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::core::model::bounds::{Bounds, Flaw};
-use crate::core::model::exhaustive::{EXACTLY_ONCE, FAILING, KINDS, PARKING, READING, SLEEPING};
+use crate::core::model::exhaustive::{
+    EXACTLY_ONCE, FAILING, KINDS, LARGE, PARKING, READING, SLEEPING,
+};
 use crate::core::model::promises::{
     NO_LOST_WAKE_UP, NO_STALL, NOTHING_LOST, NOTHING_TWICE, ONE_LEADER, ORDER_PER_KEY,
 };
@@ -54,6 +56,26 @@ fn numbers_drawn_before_the_lock_are_caught() {
 #[test]
 fn a_relay_that_waits_for_open_gaps_is_caught() {
     caught(Flaw::WaitsForGaps, READING, NO_STALL);
+}
+
+#[test]
+fn gaps_passed_over_while_nobody_asks_who_is_in_progress_are_caught() {
+    caught(Flaw::NobodyAsked, LARGE, ORDER_PER_KEY);
+}
+
+#[test]
+fn asking_who_is_in_progress_before_the_snapshot_is_caught() {
+    caught(Flaw::AskedBeforeSnapshot, LARGE, ORDER_PER_KEY);
+}
+
+#[test]
+fn gaps_passed_over_without_a_later_look_are_caught() {
+    caught(Flaw::QuietAtOnce, LARGE, ORDER_PER_KEY);
+}
+
+#[test]
+fn a_head_that_passes_a_number_that_is_not_drawn_is_caught() {
+    caught(Flaw::SkipsUndrawn, LARGE, NOTHING_LOST);
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use stateright::{Checker, Model};
 
-use crate::core::model::bounds::{Bounds, Delivery};
+use crate::core::model::bounds::{Bounds, Delivery, Large};
 use crate::core::model::promises::{
-    GIVEN_UP, LATE, OUT_OF_ORDER, PARKED, RELEASED, SLEEPS, SUCCEEDED,
+    GIVEN_UP, LATE, OUT_OF_ORDER, PARKED, QUIET, RELEASED, SKIPPED, SLEEPS, SUCCEEDED,
 };
 use crate::core::model::table::Kind;
 
 /// A transaction that is always seen running, by a virtual id only.
 const RUNNING: Kind = Kind { idle: false, named: false, two_phase: false };
+
+/// The same, and its transaction id can be read.
+const NAMED: Kind = Kind { idle: false, named: true, two_phase: false };
 
 /// Every kind that the relay can tell from another.
 const ANY: [Kind; 4] = [
@@ -28,6 +31,7 @@ pub(super) const READING: Bounds = Bounds {
     kinds: &[RUNNING],
     savepoints: false,
     page_rows: 2,
+    large: None,
     in_flight: 0,
     sleeps: false,
     failures: 0,
@@ -40,6 +44,34 @@ pub(super) const READING: Bounds = Bounds {
 /// Transactions that idle, are prepared, or roll back to savepoints.
 pub(super) const KINDS: Bounds =
     Bounds { numbers: 3, transactions: 3, kinds: &ANY, savepoints: true, ..READING };
+
+/// Transactions that are large, so that what they may fill is left open and not looked up while they are in progress.
+pub(super) const LARGE: Bounds = Bounds {
+    numbers: 3,
+    transactions: 3,
+    kinds: &[NAMED],
+    large: Some(Large { reach: 2, far: 0, worthwhile: 1 }),
+    sights: &[OUT_OF_ORDER, LATE, GIVEN_UP, SKIPPED, QUIET],
+    ..READING
+};
+
+/// The same with transactions that are prepared, or not known by their ids.
+const LARGE_KINDS: Bounds = Bounds {
+    numbers: 2,
+    transactions: 2,
+    kinds: &[RUNNING, Kind { two_phase: true, ..NAMED }],
+    ..LARGE
+};
+
+/// The same, while the leader and the producer may fail.
+const LARGE_FAILING: Bounds = Bounds {
+    numbers: 2,
+    transactions: 2,
+    kinds: &[NAMED],
+    large: LARGE.large,
+    sights: &[OUT_OF_ORDER, LATE, SUCCEEDED, SKIPPED, QUIET],
+    ..FAILING
+};
 
 /// The handshake between writers and a relay that falls asleep.
 pub(super) const SLEEPING: Bounds = Bounds {
@@ -97,6 +129,13 @@ fn whatever_the_order_of_commits_each_row_is_sent_once_and_in_order_per_key() {
 #[test]
 fn a_gap_waits_for_whoever_may_fill_it_idle_or_prepared() {
     check("kinds", KINDS);
+}
+
+#[test]
+fn a_large_transaction_is_passed_over_only_while_it_is_in_progress() {
+    check("large", LARGE);
+    check("large of other kinds", LARGE_KINDS);
+    check("large and failing", LARGE_FAILING);
 }
 
 #[test]

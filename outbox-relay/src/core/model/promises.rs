@@ -52,6 +52,17 @@ pub(super) const GIVEN_UP: Sight = ("a gap is given up", |_, world| {
     gone.is_some_and(|(gone, _)| world.leader().has_read(gone))
 });
 
+/// The head stands at a number that nobody has seen committed.
+pub(super) const SKIPPED: Sight = ("the head passes a number that is not visible", |_, world| {
+    let position = world.leader().ledger.reading();
+    position.highest() < position.head()
+});
+
+/// A gap need not be looked up.
+pub(super) const QUIET: Sight = ("a gap is quiet", |_, world| {
+    world.leader().ledger.fillers(1).is_some_and(|fillers| !fillers.is_empty())
+});
+
 /// The relay sleeps and is called.
 pub(super) const SLEEPS: Sight = ("a sleeping relay is called", |_, world| {
     world.leader().phase == Phase::Sleep && world.leader().notified

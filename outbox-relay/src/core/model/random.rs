@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::core::model::bounds::{Bounds, Delivery};
+use crate::core::model::bounds::{Bounds, Delivery, Large};
 use crate::core::model::exhaustive::KINDS;
 use crate::core::model::promises::{PROMISES, at_rest};
 use crate::core::model::world::World;
@@ -23,6 +23,12 @@ const LARGE: Bounds = Bounds {
 /// As many turns of the writers as of the relays, whoever of them has more to choose from.
 fn choices() -> impl Strategy<Value = Vec<(bool, Index)>> {
     prop::collection::vec(any::<(bool, Index)>(), 0..300)
+}
+
+/// From not at all to always.
+fn larges() -> impl Strategy<Value = Option<Large>> {
+    let large = (1_i64..5, 0_i64..4, 1_i64..4);
+    prop::option::of(large.prop_map(|(reach, far, worthwhile)| Large { reach, far, worthwhile }))
 }
 
 fn walk(bounds: &Bounds, choices: Vec<(bool, Index)>) -> Result<(), TestCaseError> {
@@ -54,24 +60,27 @@ proptest! {
     fn undisturbed_the_relay_keeps_its_promises_in_a_large_world(
         choices in choices(),
         page_rows in 1_usize..6,
+        large in larges(),
     ) {
-        walk(&Bounds { page_rows, ..LARGE }, choices)?;
+        walk(&Bounds { page_rows, large, ..LARGE }, choices)?;
     }
 
     #[test]
     fn through_failures_the_relay_keeps_its_promises_in_a_large_world(
         choices in choices(),
         page_rows in 1_usize..6,
+        large in larges(),
     ) {
-        walk(&Bounds { page_rows, failures: 20, poison: true, ..LARGE }, choices)?;
+        walk(&Bounds { page_rows, large, failures: 20, poison: true, ..LARGE }, choices)?;
     }
 
     #[test]
     fn exactly_once_the_relay_keeps_its_promises_in_a_large_world(
         choices in choices(),
         page_rows in 1_usize..6,
+        large in larges(),
     ) {
         let delivery = Delivery::ExactlyOnce;
-        walk(&Bounds { page_rows, failures: 20, poison: true, delivery, ..LARGE }, choices)?;
+        walk(&Bounds { page_rows, large, failures: 20, poison: true, delivery, ..LARGE }, choices)?;
     }
 }

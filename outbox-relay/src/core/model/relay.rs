@@ -10,6 +10,7 @@ use crate::core::model::bounds::{Bounds, Delivery, Flaw};
 use crate::core::model::table::Table;
 use crate::core::parked::{Parked, ParkedKey};
 use crate::core::progress::{Identity, Progress, Records, Term, changes};
+use crate::core::quiet::{Fate, Fates};
 
 /// The name under which the progress is kept.
 const SOURCE: &str = "main";
@@ -27,6 +28,8 @@ pub(super) enum Phase {
     Look,
     /// Only where the page is read before the gaps: about to look the gaps up.
     LookUp,
+    /// About to read the sequence, and to leave open what was not shown above the head; then to read the holders, perhaps.
+    LeaveOpen { observe: bool },
     /// About to read the holders.
     ReadHolders,
     /// About to read the sequence.
@@ -59,6 +62,10 @@ pub(super) struct Relay {
     pub(super) phase: Phase,
     /// What the last look found: rows, and more than fit into a page.
     found: (bool, bool),
+    /// Up to where it has shown all that there is above the head.
+    end: Option<i64>,
+    /// Only where it is asked before the snapshot what has become of those who may fill gaps.
+    asked: Option<Fates>,
     /// Its last look showed a committed row that it has neither taken nor kept for its next page.
     pub(super) leaves_behind: bool,
     /// It holds the advisory lock, so that writers notify.
@@ -89,6 +96,8 @@ impl Relay {
             ledger: Ledger::resume(kept(progress)),
             phase: Phase::Look,
             found: (false, false),
+            end: None,
+            asked: None,
             leaves_behind: false,
             asleep: false,
             notified: false,
@@ -109,6 +118,7 @@ impl Relay {
             }
             Phase::Look | Phase::Doze => self.look(table, bounds, observe),
             Phase::LookUp => self.look_up(table, bounds),
+            Phase::LeaveOpen { observe } => self.leave_open(table, observe, bounds),
             Phase::ReadHolders => self.read_holders(table, bounds),
             Phase::ReadSequence(holders) => self.read_sequence(holders, table, bounds),
             Phase::Rest => self.rest(bounds),
@@ -128,11 +138,15 @@ impl Relay {
             self.fill(page, table, bounds.page_rows, bounds)
         };
         let waits = bounds.has(Flaw::WaitsForGaps) && self.has_gaps();
+        self.end = None;
         let (rows, more) = if filled.1 || waits {
             filled
         } else {
-            let found = table.page(self.ledger.reading().head(), bounds.page_rows);
-            (filled.0 + self.take(page, &found, bounds), found.len() >= bounds.page_rows)
+            let head = self.ledger.reading().head();
+            let found = table.page(head, head + bounds.large().reach, bounds.page_rows);
+            let more = found.len() >= bounds.page_rows;
+            self.end = (!more).then_some(head + bounds.large().reach);
+            (filled.0 + self.take(page, &found, bounds), more)
         };
         self.ledger.end_page();
         if bounds.has(Flaw::CursorOnly) {
@@ -143,11 +157,15 @@ impl Relay {
         self.leaves_behind = !more && table.committed().any(|(number, _)| !self.has_read(number));
         self.phase = if bounds.has(Flaw::PageBeforeGaps) {
             Phase::LookUp
-        } else if self.has_gaps() && (observe || rows == 0) {
-            Phase::ReadHolders
+        } else if bounds.large.is_some() {
+            Phase::LeaveOpen { observe: observe || rows == 0 }
         } else {
-            Phase::Rest
+            self.after_look(observe || rows == 0)
         };
+    }
+
+    fn after_look(&self, observe: bool) -> Phase {
+        if observe && self.has_gaps() { Phase::ReadHolders } else { Phase::Rest }
     }
 
     /// Sends what has come in the gaps, and gives up what has not and cannot. Says how much, and whether there may be more.
@@ -155,13 +173,36 @@ impl Relay {
         if !self.has_gaps() {
             return (0, false);
         }
-        let found = table.look_up(self.ledger.reading().gaps(), limit);
-        let rows = self.take(page, &found, bounds);
-        if found.len() >= limit {
-            return (rows, true);
+        let fates = self.fates(table, bounds);
+        let mut left = self.ledger.gaps_to_look_up(fates.as_ref());
+        let mut rows = 0;
+        loop {
+            let part = left.split_first(bounds.large().reach);
+            let found = table.look_up(&part, limit);
+            rows += self.take(page, &found, bounds);
+            if found.len() >= limit {
+                return (rows, true);
+            }
+            self.ledger.looked_up(&part);
+            if left.is_empty() {
+                return (rows, false);
+            }
+            if self.ledger.is_quiet(&part) {
+                return (rows, true);
+            }
         }
-        self.ledger.looked_up();
-        (rows, false)
+    }
+
+    /// What has become of those who may fill gaps.
+    fn fates(&mut self, table: &Table, bounds: &Bounds) -> Option<Fates> {
+        if bounds.has(Flaw::AskedBeforeSnapshot) {
+            return self.asked.take();
+        }
+        let fillers = self.ledger.fillers(bounds.large().worthwhile)?;
+        Some(match bounds.has(Flaw::NobodyAsked) {
+            true => fillers.into_iter().map(|id| (id, Fate::InProgress)).collect(),
+            false => table.fates(&fillers),
+        })
     }
 
     /// Looks the gaps up in a snapshot of its own, which is wrong.
@@ -240,13 +281,40 @@ impl Relay {
         if bounds.has(Flaw::NoLaterLook) {
             self.give_up();
         }
+        if bounds.has(Flaw::QuietAtOnce) {
+            self.ledger.be_quiet();
+        }
         self.phase = Phase::Rest;
+    }
+
+    /// Reads the sequence, and leaves open what the last look has not shown above the head.
+    fn leave_open(&mut self, table: &Table, observe: bool, bounds: &Bounds) {
+        if let Some(end) = self.end.take() {
+            self.skip(end, table, bounds);
+        }
+        if bounds.has(Flaw::AskedBeforeSnapshot) {
+            self.asked =
+                self.ledger.fillers(bounds.large().worthwhile).map(|fillers| table.fates(&fillers));
+        }
+        self.phase = self.after_look(observe);
+    }
+
+    fn skip(&mut self, end: i64, table: &Table, bounds: &Bounds) {
+        let undrawn = i64::from(bounds.has(Flaw::SkipsUndrawn));
+        let (last_value, head) = (table.last_value() + undrawn, self.ledger.reading().head());
+        self.found.1 = last_value > end;
+        if self.found.1 || last_value - head > bounds.large().far {
+            self.ledger.begin_page();
+            self.ledger.skip_to(last_value.min(end));
+            self.ledger.end_page();
+        }
     }
 
     /// Gives up what is settled without having looked, which is wrong.
     fn give_up(&mut self) {
         self.ledger.begin_page();
-        self.ledger.looked_up();
+        let settled = self.ledger.settled();
+        self.ledger.looked_up(&settled);
         self.ledger.end_page();
     }
 
@@ -345,8 +413,7 @@ impl Relay {
 
     /// Whether the reading has passed the number.
     pub(super) fn has_read(&self, number: i64) -> bool {
-        let position = self.ledger.reading();
-        number <= position.head() && !position.gaps().contains(number)
+        self.ledger.reading().is_done(number)
     }
 
     /// Whether there is a parked key that nobody lets flow yet.
@@ -401,8 +468,12 @@ impl Relay {
         self.saving.clear();
     }
 
-    /// Counts pages from nought again, so that equal states compare equal.
-    pub(super) fn rebase(&mut self) {
+    /// Forgets what nobody will ask for, and counts pages from nought again, so that equal states compare equal.
+    pub(super) fn normalise(&mut self, bounds: &Bounds) {
+        if bounds.large.is_none() {
+            self.end = None;
+            self.ledger.forget_quiet();
+        }
         let pages = self.ledger.rebase();
         for sent in &mut self.queue {
             sent.page = sent.page.saturating_sub(pages);
@@ -426,7 +497,7 @@ pub(super) fn waits(parked: &Parked, key: u8, number: i64) -> bool {
 /// Whether somebody who goes on from here comes to the row, now or when its key is released.
 pub(super) fn will_come(reached: &Reached, key: u8, number: i64) -> bool {
     let Reached { position, parked } = reached;
-    number > position.head() || position.gaps().contains(number) || waits(parked, key, number)
+    !position.is_done(number) || waits(parked, key, number)
 }
 
 /// What the progress records tell.

@@ -5,13 +5,14 @@
 
 use crate::core::gaps::Gaps;
 use crate::core::holders::Holder;
+use crate::core::quiet::{Fate, Fates};
 
 /// How a transaction looks from outside, and what it has asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// Between two statements it is seen idle; otherwise it is always seen running.
     pub(super) idle: bool,
-    /// Its transaction id can be read while it runs.
+    /// Its transaction id can be read while it runs, once it has one.
     pub(super) named: bool,
     /// It may be prepared, and therefore never notifies.
     pub(super) two_phase: bool,
@@ -71,6 +72,8 @@ pub(super) struct Table {
     pub(super) transactions: Vec<Transaction>,
     /// How many have begun.
     pub(super) begun: u8,
+    /// Those that were rolled back, as far as anybody will ask.
+    rolled_back: Vec<u8>,
 }
 
 impl Table {
@@ -97,9 +100,28 @@ impl Table {
         self.committed().filter(|&(number, _)| gaps.contains(number)).take(limit).collect()
     }
 
-    /// What a snapshot taken now shows above the head.
-    pub(super) fn page(&self, head: i64, limit: usize) -> Vec<(i64, u8)> {
-        self.committed().filter(|&(number, _)| number > head).take(limit).collect()
+    /// What a snapshot taken now shows above the head and up to a number.
+    pub(super) fn page(&self, head: i64, end: i64, limit: usize) -> Vec<(i64, u8)> {
+        self.committed().filter(|&(number, _)| number > head && number <= end).take(limit).collect()
+    }
+
+    /// What has become of transactions, as a snapshot taken now has it.
+    pub(super) fn fates(&self, transactions: &[i64]) -> Fates {
+        let fate = |id: &i64| {
+            if self.transactions.iter().any(|open| i64::from(open.id) == *id) {
+                Fate::InProgress
+            } else if self.rolled_back.iter().any(|gone| i64::from(*gone) == *id) {
+                Fate::RolledBack
+            } else {
+                Fate::Ended
+            }
+        };
+        transactions.iter().map(|id| (*id, fate(id))).collect()
+    }
+
+    /// Nobody will ask about any others.
+    pub(super) fn forget_rolled_back(&mut self, but: &[i64]) {
+        self.rolled_back.retain(|id| but.contains(&i64::from(*id)));
     }
 
     /// What a snapshot taken now shows of one key between two numbers.
@@ -119,7 +141,7 @@ impl Table {
         self.transactions
             .iter()
             .filter(|open| self.is_holder(open))
-            .map(Transaction::seen)
+            .map(|open| open.seen(self.has_rows(open.id)))
             .collect()
     }
 
@@ -214,16 +236,21 @@ impl Table {
             }
         }
         self.transactions.retain(|open| open.id != transaction);
+        if !commits {
+            self.rolled_back.push(transaction);
+            self.rolled_back.sort_unstable();
+        }
     }
 }
 
 impl Transaction {
-    fn seen(&self) -> Holder {
+    /// It has an id when it has written something.
+    fn seen(&self, has_written: bool) -> Holder {
         let prepared = self.stage == Stage::Prepared;
         let idle = self.kind.idle && self.stage == Stage::Between;
         Holder {
             id: if prepared { format!("-1/{}", self.id) } else { self.id.to_string() },
-            transaction_id: (prepared || self.kind.named).then(|| self.id.to_string()),
+            transaction_id: (prepared || self.kind.named && has_written).then(|| self.id.into()),
             idle_since: idle.then(|| self.statements.to_string()),
             prepared,
             name: String::new(),

@@ -117,7 +117,9 @@ impl World {
 
     /// States that differ in nothing that matters are made equal.
     fn normalised(mut self, bounds: &Bounds) -> Self {
-        self.relays.iter_mut().for_each(Relay::rebase);
+        self.relays.iter_mut().for_each(|relay| relay.normalise(bounds));
+        let fillers: Vec<i64> = self.leader().ledger.fillers(0).unwrap_or_default();
+        self.table.forget_rolled_back(&fillers);
         // Nobody will read it.
         if self.failures == bounds.failures && (self.mended || !bounds.poison) {
             self.progress.clear();

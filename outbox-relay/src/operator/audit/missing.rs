@@ -55,7 +55,7 @@ impl Expected {
     pub(crate) fn unseen(&self, compared: &Compared) -> (Vec<i64>, u64) {
         let mut unseen = compared.comparison.unseen();
         let before = unseen.len();
-        unseen.retain(|number| self.published.as_ref().is_none_or(|known| has(known, *number)));
+        unseen.retain(|number| self.published.as_ref().is_none_or(|known| known.is_done(*number)));
         let waiting = before - unseen.len();
         (unseen, waiting as u64)
     }
@@ -90,7 +90,7 @@ impl Expected {
         let deleted = topics.get(&row.topic).and_then(|topic| topic.deleted_up_to_ms);
         let is_old = deleted.is_some_and(|deleted| row.created_at_ms() <= deleted);
         let was_published = self.published.is_some()
-            || self.formerly.as_ref().is_none_or(|known| has(known, row.number));
+            || self.formerly.as_ref().is_none_or(|known| known.is_done(row.number));
         is_old && was_published
     }
 }
@@ -113,8 +113,4 @@ impl MissingRow {
             overtaken,
         }
     }
-}
-
-fn has(position: &Position, number: i64) -> bool {
-    number <= position.head() && !position.gaps().contains(number)
 }

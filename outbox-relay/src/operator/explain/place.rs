@@ -29,7 +29,7 @@ pub(crate) async fn of_row(
     }
     let head = standing.position.head();
     let is_open = standing.position.gaps().contains(row.number);
-    if row.number <= head && !is_open {
+    if standing.position.is_done(row.number) {
         return Ok(Explanation::of(State::Published, String::new()));
     }
     let leader = leader::read(connection).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn of_nothing(
                 format!("it has not been drawn yet: the last one is {}", standing.last_value);
             return Ok(Explanation::of(State::NotInTable, said));
         }
-        if number <= standing.position.head() && !standing.position.gaps().contains(number) {
+        if standing.position.is_done(number) {
             let said = "it is given up: its transaction was rolled back".to_owned();
             return Ok(Explanation::of(State::NotInTable, said));
         }

@@ -71,7 +71,7 @@ impl Audit {
         database: &mut Database,
         ledger: &mut Ledger,
     ) -> Result<Outcome, DatabaseError> {
-        let lacks_highest = self.highest > ledger.reading().head();
+        let lacks_highest = !ledger.reading().is_done(self.highest);
         if stream.passed() < self.end {
             let is_silent = stream.heard_at() <= self.at && self.at.elapsed() > SILENCE;
             return Ok(if lacks_highest && is_silent { Outcome::Silent } else { Outcome::Pending });
@@ -95,7 +95,7 @@ async fn give_up(
     let found = timeout(TIMEOUT, database.look_up(&settled, 1).next()).await?.transpose()?;
     if found.is_none() {
         ledger.begin_page();
-        ledger.looked_up();
+        ledger.looked_up(&settled);
         ledger.end_page();
     }
     Ok(found.map(|row| row.sequence))
