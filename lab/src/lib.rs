@@ -1,9 +1,15 @@
 //! The whole system on one machine: a real PostgreSQL and a real Apache Kafka, the services' own binaries, and what
 //! tests and `lab up` do with them.
 
+pub mod audit;
 pub mod bench;
 pub mod campaign;
+pub mod chaos;
+pub mod history;
 pub mod invariants;
+pub mod links;
+pub mod lost_window;
+pub mod naive;
 pub mod processes;
 pub mod queries;
 pub mod signals;

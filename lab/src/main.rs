@@ -4,8 +4,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use lab::{
+    audit::{self, AuditOptions},
     bench::{self, Output, Plan, relay},
     campaign::{self, SoakOptions},
+    chaos::{self, ChaosOptions},
+    lost_window::{self, LostWindowOptions},
+    naive::{self, NaiveOptions},
     queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
@@ -30,6 +34,12 @@ enum Command {
     Bench(Measurement),
     /// Kill the relay at each of its fail points, again and again, and check what stands on Kafka.
     Soak(SoakOptions),
+    /// Break everything under a load of orders, and check that nothing was lost, doubled or invented.
+    Chaos(ChaosOptions),
+    /// Kill a store between its commits and its events, one with an outbox and one without, and count what each has lost.
+    LostWindow(LostWindowOptions),
+    /// Let a running system come to rest, and check every invariant. Exit code 1: one does not hold.
+    Audit(AuditOptions),
     /// Rewrite .sqlx: what each checked query asks and answers, so that a build needs no database.
     Sqlx {
         /// Change nothing; fail if .sqlx is not what the code asks
@@ -39,6 +49,9 @@ enum Command {
     /// The yardstick of `bench relay`: an outbox's rows to Kafka with nothing but speed in mind.
     #[command(hide = true)]
     BarePipeline(relay::BareOptions),
+    /// A tiny store that is broken on purpose; lab starts this itself.
+    #[command(hide = true)]
+    NaiveStore(NaiveOptions),
     /// Remove a directory when standard input ends; lab starts this itself.
     #[command(hide = true)]
     Janitor {
@@ -87,14 +100,21 @@ fn main() -> ExitCode {
                 signals::unless_stopped(Box::pin(relay::bare_pipeline(options))).await
             }
             Command::Soak(options) => Box::pin(campaign::soak(options)).await,
+            Command::Chaos(options) => Box::pin(chaos::run(options)).await,
+            Command::LostWindow(options) => {
+                signals::unless_stopped(Box::pin(lost_window::run(options))).await
+            }
+            Command::NaiveStore(options) => Box::pin(naive::run(options)).await.map_err(Into::into),
+            Command::Audit(options) => return Ok(Box::pin(audit::run(options)).await),
             Command::Sqlx { check } => signals::unless_stopped(queries::prepare(check)).await,
             Command::Janitor { directory } => stack::run_janitor(&directory).map_err(Into::into),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     });
     // Not waited for: a fetch or a build that was interrupted.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }

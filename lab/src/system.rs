@@ -21,6 +21,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
+    links::Links,
     processes::{self, BuildError, Program, Service, ServiceOptions},
     stack::{Kafka, Postgres, Stack, StackError},
 };
@@ -48,6 +49,10 @@ pub struct SystemOptions {
     pub environment: Vec<(Program, String, String)>,
     /// Programs that are not started at once.
     pub stopped: Vec<Program>,
+    /// Whether everybody goes to everybody through [`Links`], which the test may disturb.
+    pub linked: bool,
+    /// Further settings of a PostgreSQL of its own.
+    pub postgres_settings: Vec<String>,
 }
 
 /// A running system. Dropped, it is killed.
@@ -61,6 +66,7 @@ pub struct System {
     pub relay: Service,
     store_manager_database: String,
     payments_database: String,
+    links: Option<Links>,
     kafka: Kafka,
     postgres: Option<Postgres>,
 }
@@ -85,15 +91,29 @@ impl System {
             what: format!("create {}", logs.display()),
             source,
         })?;
-        let plan = Plan { binaries, logs, options };
-        let (kafka, (postgres, store_manager, payments)) =
-            tokio::try_join!(stack.fresh_kafka(), plan.databases(stack))?;
-        let system = plan.build(kafka, postgres, store_manager, payments)?;
+        let plan = Plan { binaries, logs, options, links: None };
+        let (plan, kafka, (postgres, store_manager, payments)) = if plan.options.linked {
+            let kafka_ports = Links::kafka_ports()?;
+            let (kafka, databases) =
+                tokio::try_join!(stack.fresh_kafka_behind(&kafka_ports), plan.databases(stack))?;
+            let server = databases.0.as_ref().unwrap_or(stack.postgres()).url("postgres");
+            let links = Links::open(&server, &kafka_ports).await?;
+            (Plan { links: Some(links), ..plan }, kafka, databases)
+        } else {
+            let (kafka, databases) = tokio::try_join!(stack.fresh_kafka(), plan.databases(stack))?;
+            (plan, kafka, databases)
+        };
+        let stopped = plan.options.stopped.clone();
+        let mut system = plan.build(kafka, postgres, store_manager, payments)?;
+        if let Some(links) = &mut system.links {
+            let addresses = [&system.store_manager, &system.payments].map(Service::grpc_address);
+            links.open_callers(addresses).await?;
+        }
         let (one, two, three) =
             (system.store_manager.options(), system.payments.options(), system.relay.options());
         tokio::try_join!(one.step("topics"), two.step("topics"), three.step("topics"))?;
         let start = async |service: &Service, program| {
-            if plan.options.stopped.contains(&program) { Ok(()) } else { service.start().await }
+            if stopped.contains(&program) { Ok(()) } else { service.start().await }
         };
         tokio::try_join!(
             start(&system.store_manager, Program::StoreManager),
@@ -121,6 +141,22 @@ impl System {
         &self.kafka
     }
 
+    /// The ways between everybody, if they were asked for.
+    #[must_use]
+    pub fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
+    }
+
+    /// Its programs, in the order in which they are started.
+    #[must_use]
+    pub fn service(&self, program: Program) -> &Service {
+        match program {
+            Program::StoreManager => &self.store_manager,
+            Program::Payments => &self.payments,
+            Program::OutboxRelay => &self.relay,
+        }
+    }
+
     /// This system's own PostgreSQL, if it was asked for.
     #[must_use]
     pub fn postgres(&self) -> Option<&Postgres> {
@@ -143,6 +179,7 @@ struct Plan {
     binaries: PathBuf,
     logs: PathBuf,
     options: SystemOptions,
+    links: Option<Links>,
 }
 
 impl Plan {
@@ -152,7 +189,9 @@ impl Plan {
         stack: &Stack,
     ) -> Result<(Option<Postgres>, String, String), StackError> {
         if self.options.own_postgres {
-            let postgres = stack.fresh_postgres().await?;
+            let settings: Vec<_> =
+                self.options.postgres_settings.iter().map(String::as_str).collect();
+            let postgres = stack.fresh_postgres_with(&settings).await?;
             let (one, two) = tokio::try_join!(
                 self.migrated(&postgres, Program::StoreManager, "store_manager"),
                 self.migrated(&postgres, Program::Payments, "payments"),
@@ -182,27 +221,41 @@ impl Plan {
     }
 
     fn build(
-        &self,
+        self,
         kafka: Kafka,
         postgres: Option<Postgres>,
         store_manager_database: String,
         payments_database: String,
     ) -> Result<System, StackError> {
+        let url = |program, database: &str| match &self.links {
+            Some(links) => links.postgres_url(program, database),
+            None => database.to_owned(),
+        };
         let service = |program, database: &str| {
             let mut options = self.service(program, database);
-            options.environment.push(("KAFKA_BROKERS".to_owned(), kafka.brokers().to_owned()));
+            let brokers = match &self.links {
+                Some(links) => links.brokers(program),
+                None => kafka.brokers().to_owned(),
+            };
+            options.environment.push(("KAFKA_BROKERS".to_owned(), brokers));
             let more = self.options.environment.iter().filter(|(of, ..)| *of == program);
             options.environment.extend(more.map(|(_, key, value)| (key.clone(), value.clone())));
             Service::new(options)
         };
-        let sources =
-            format!("store_manager={store_manager_database},payments={payments_database}");
+        let sources = format!(
+            "store_manager={},payments={}",
+            url(Program::OutboxRelay, &store_manager_database),
+            url(Program::OutboxRelay, &payments_database)
+        );
+        let store_manager_url = url(Program::StoreManager, &store_manager_database);
+        let payments_url = url(Program::Payments, &payments_database);
         Ok(System {
-            store_manager: service(Program::StoreManager, &store_manager_database)?,
-            payments: service(Program::Payments, &payments_database)?,
+            store_manager: service(Program::StoreManager, &store_manager_url)?,
+            payments: service(Program::Payments, &payments_url)?,
             relay: service(Program::OutboxRelay, &sources)?,
             store_manager_database,
             payments_database,
+            links: self.links,
             kafka,
             postgres,
         })

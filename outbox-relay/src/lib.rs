@@ -10,7 +10,6 @@
 mod broker;
 mod config;
 mod core;
-mod fail_points;
 mod fault;
 mod finding;
 mod health;
@@ -26,9 +25,9 @@ mod supervisor;
 mod topics;
 
 pub use config::{Cli, Command, FeedKind, Hidden, InitOptions, RunOptions, TopicsOptions};
-pub use fail_points::ALL as FAIL_POINTS;
 pub use init::{InitError, init, outbox_sql};
 pub use kafka::KafkaOptions;
+pub use runtime::fail_points::road::RELAY as FAIL_POINTS;
 pub use service::Service;
 pub use source::producer::Delivery;
 pub use sources::{SourcesError, SourcesOptions};

@@ -9,6 +9,7 @@ use runtime::{
     BindError, TaskError, Tasks,
     addresses::{self, Addresses, AddressesError},
     admin::{AdminServer, Health, HealthReport},
+    fail_points,
     grpc::GrpcServer,
     metrics::Registry,
     postgres::{self, ConnectError, PostgresOptions},
@@ -92,6 +93,7 @@ impl Service {
     /// # Errors
     /// [`BuildError`].
     pub async fn build(config: Config) -> Result<Self, BuildError> {
+        fail_points::arm(&config.fail_points);
         let pool = postgres::connect(&config.postgres, NAME).await?;
         probe(&pool).await.map_err(BuildError::Schema)?;
         let mut registry = runtime::metrics::registry();
@@ -109,7 +111,10 @@ impl Service {
             PaymentsMetrics::register(&mut registry),
         );
         let consumer = Consumer::new(
-            ConsumerOptions::new(config.kafka.kafka_brokers, NAME),
+            ConsumerOptions {
+                overrides: config.consumer_settings,
+                ..ConsumerOptions::new(config.kafka.kafka_brokers, NAME)
+            },
             pool.clone(),
             PaymentsHandler::new(Arc::clone(&wake_worker)),
             ConsumerMetrics::register(&mut registry),

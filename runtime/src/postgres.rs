@@ -12,7 +12,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{config, grpc::deadline};
+use crate::{
+    config,
+    fail_points::{self, road},
+    grpc::deadline,
+};
 
 const MAX_CONNECTIONS: u32 = 16;
 const ACQUIRE_TIMEOUT_MS: u64 = 3_000;
@@ -137,6 +141,19 @@ pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin().await });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
+/// Commits a command's transaction, past the fail points before and after.
+///
+/// # Errors
+/// If the database fails; whether the transaction is committed is not known then.
+pub async fn commit(
+    transaction: Transaction<'_, Postgres>,
+    points: road::Commit,
+) -> sqlx::Result<()> {
+    fail_points::pass(points.committing).await?;
+    transaction.commit().await?;
+    Ok(fail_points::pass(points.committed).await?)
 }
 
 /// Whether the database answers within the pool's acquire timeout.

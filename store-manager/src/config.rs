@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use proto::Currency;
-use runtime::{grpc::GrpcOptions, postgres::PostgresOptions};
+use runtime::{config, fail_points::FailPoint, grpc::GrpcOptions, postgres::PostgresOptions};
 
 pub use crate::sweeper::SweeperOptions;
 
@@ -81,6 +81,13 @@ pub struct Config {
     /// Writes the addresses that were bound to this file, as JSON
     #[arg(long, env = "ADDRESSES_FILE", value_name = "PATH")]
     pub addresses_file: Option<PathBuf>,
+    /// Settings of the consumer's Kafka client, KEY=VALUE, that win over its own; for tests.
+    #[arg(long, env = "CONSUMER_SETTINGS", value_delimiter = ',', hide = true,
+        value_parser = config::setting)]
+    pub consumer_settings: Vec<(String, String)>,
+    /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
+    #[arg(long, value_delimiter = ',', hide = true)]
+    pub fail_points: Vec<FailPoint>,
     /// The limits of the gRPC server.
     #[command(flatten)]
     pub grpc: GrpcOptions,

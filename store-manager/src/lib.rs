@@ -7,7 +7,8 @@ mod announcements;
 mod answers;
 mod commands;
 pub mod config;
-mod domain;
+#[doc(hidden)] // seen by the lab's model of the saga, which runs these very decisions
+pub mod domain;
 pub mod grpc;
 pub mod handlers;
 pub mod metrics;

@@ -17,6 +17,7 @@ use runtime::{
     BindError, TaskError, Tasks,
     addresses::{self, Addresses, AddressesError},
     admin::{AdminServer, Health, HealthReport},
+    fail_points,
     grpc::GrpcServer,
     metrics::Registry,
     postgres::{self, ConnectError},
@@ -103,6 +104,7 @@ impl Service {
     /// # Errors
     /// [`BuildError`].
     pub async fn build(config: Config) -> Result<Self, BuildError> {
+        fail_points::arm(&config.fail_points);
         let pool = postgres::connect(&config.postgres, NAME).await?;
         probe(&pool).await.map_err(BuildError::Schema)?;
         let mut registry = runtime::metrics::registry();
@@ -118,7 +120,10 @@ impl Service {
             metrics: Metrics::register(&mut registry),
         };
         let consumer = Consumer::new(
-            ConsumerOptions::new(config.kafka.kafka_brokers, NAME),
+            ConsumerOptions {
+                overrides: config.consumer_settings,
+                ..ConsumerOptions::new(config.kafka.kafka_brokers, NAME)
+            },
             pool,
             Handlers::new(shared.watches.clone(), shared.metrics.clone()),
             ConsumerMetrics::register(&mut registry),

@@ -32,5 +32,8 @@ pub use error::RoundError;
 pub use fault::{FailPoint, Fault, POINTS, UnknownFault};
 pub use report::{Finding, Report, Summary};
 pub use round::{Plan, Subject, round};
+pub(crate) use script::random;
 pub use soak::{SoakOptions, rounds, soak};
 pub use variants::Variant;
+
+pub(crate) use records::read as read_records;

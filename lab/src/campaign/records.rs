@@ -90,7 +90,7 @@ fn is_there(consumer: &BaseConsumer, topic: &str) -> Result<bool, RoundError> {
 }
 
 /// Everything that stands on `topics` when nothing more comes, with its bytes.
-pub(super) async fn read(
+pub(crate) async fn read(
     brokers: &str,
     topics: Vec<String>,
 ) -> Result<Vec<(Event, Vec<u8>)>, RoundError> {

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 const KEYS: usize = 4;
 
 /// A source of chance of its own for each part of a round.
-pub(super) fn random(seed: u64, part: &str) -> StdRng {
+pub(crate) fn random(seed: u64, part: &str) -> StdRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     for (index, byte) in part.bytes().enumerate() {

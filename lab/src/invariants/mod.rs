@@ -1,15 +1,35 @@
-//! What must hold between the outbox and Kafka, whatever was killed in between: one function for each invariant, each answering
-//! what breaks it. They know nothing of databases and brokers: who calls them brings the rows and the records.
+//! What must hold whatever was killed: one file and one function for each invariant, each answering what breaks it. They know
+//! nothing of databases and brokers: who calls them brings the rows and the records.
+//!
+//! A further one is a file with a `check`, and in `list` a variant of [`Invariant`] with its promise and a line of
+//! [`ALL`].
 
+mod answers_hold;
+mod effects_once;
+mod list;
 mod nothing_invented;
 mod nothing_lost;
+mod nothing_parked;
 mod nothing_twice;
 mod order_per_key;
+mod orders_end;
+mod payments_agree;
+mod stock_adds_up;
+
+#[cfg(test)]
+mod breaking;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod good;
 
 use std::fmt;
 
 use uuid::Uuid;
 
+use crate::audit;
+
+pub use list::{ALL, Check, Invariant};
 pub use nothing_invented::nothing_invented;
 pub use nothing_lost::nothing_lost;
 pub use nothing_twice::nothing_twice;
@@ -67,6 +87,38 @@ pub fn exactly_once(committed: &[Event], records: &[Event]) -> Vec<Violation> {
     violations
 }
 
+impl Violation {
+    /// The invariant that it breaks; that nothing comes twice has no number of its own.
+    fn invariant(&self) -> Option<Invariant> {
+        match self {
+            Self::Lost(_) => Some(Invariant::I1),
+            Self::Invented(_) => Some(Invariant::I2),
+            Self::Overtook { .. } => Some(Invariant::I3),
+            Self::Repeated { .. } => None,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::Lost(event) => format!("{event} is committed and not on Kafka"),
+            Self::Invented(event) => format!("{event} has no committed row"),
+            Self::Overtook { event, unseen } => {
+                format!("{event} stands before event {unseen}, which was committed earlier")
+            }
+            Self::Repeated { event, times } => format!("{event} stands on Kafka {times} times"),
+        }
+    }
+
+    /// The same in the auditor's words, with the order that the event is about.
+    fn told(&self, snapshot: &audit::Snapshot) -> audit::Violation {
+        let (Self::Lost(event)
+        | Self::Invented(event)
+        | Self::Overtook { event, .. }
+        | Self::Repeated { event, .. }) = self;
+        audit::Violation::new(snapshot.order_of(event.id), self.sentence())
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "event {} of key {} on topic {}", self.id, self.key, self.topic)
@@ -75,13 +127,9 @@ impl fmt::Display for Event {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost(event) => write!(f, "I-1: {event} is committed and not on Kafka"),
-            Self::Invented(event) => write!(f, "I-2: {event} has no committed row"),
-            Self::Overtook { event, unseen } => {
-                write!(f, "I-3: {event} stands before event {unseen}, which was committed earlier")
-            }
-            Self::Repeated { event, times } => write!(f, "{event} stands on Kafka {times} times"),
+        match self.invariant() {
+            Some(invariant) => write!(f, "{invariant}: {}", self.sentence()),
+            None => f.write_str(&self.sentence()),
         }
     }
 }

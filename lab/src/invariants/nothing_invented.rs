@@ -3,6 +3,36 @@
 use std::collections::HashMap;
 
 use super::{Event, Violation};
+use crate::audit::{self, Evidence, Findings, Record, Row};
+
+/// I-2 over the records that nobody put on a topic on purpose: each is as its row says, to the byte.
+pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
+    let snapshot = evidence.snapshot;
+    let committed: Vec<_> = snapshot.outbox.iter().map(Row::event).collect();
+    let records: Vec<_> = snapshot.relayed().map(Record::event).collect();
+    let invented = nothing_invented(&committed, &records);
+    let mut violations: Vec<_> = invented.iter().map(|found| found.told(snapshot)).collect();
+    let rows: HashMap<_, _> = snapshot.outbox.iter().map(|row| (row.event_id, row)).collect();
+    violations.extend(snapshot.relayed().filter_map(|record| {
+        let row = rows.get(&record.event_id()?)?;
+        altered(row, record)
+    }));
+    Findings { counted: vec![(records.len(), "records")], violations }
+}
+
+/// A record that says something else than its row.
+fn altered(row: &Row, record: &Record) -> Option<audit::Violation> {
+    let what = if row.payload != record.payload {
+        "other bytes"
+    } else if record.header("ce_type").is_some_and(|name| name != row.event_type) {
+        "another type"
+    } else {
+        return None;
+    };
+    let event = record.event();
+    let sentence = format!("{event} has {what} than its row");
+    Some(audit::Violation::new(record.order_id(), sentence))
+}
 
 /// The records that no committed row tells of as they stand.
 #[must_use]

@@ -3,6 +3,19 @@
 use std::collections::HashSet;
 
 use super::{Event, Violation};
+use crate::audit::{Evidence, Findings, Record, Row};
+
+/// I-1 over the rows of both outboxes and all that stands on the topics.
+pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
+    let snapshot = evidence.snapshot;
+    let committed: Vec<_> = snapshot.outbox.iter().map(Row::event).collect();
+    let records: Vec<_> = snapshot.records.iter().map(Record::event).collect();
+    let lost = nothing_lost(&committed, &records);
+    Findings {
+        counted: vec![(committed.len(), "committed events"), (records.len(), "records")],
+        violations: lost.iter().map(|found| found.told(snapshot)).collect(),
+    }
+}
 
 /// The committed rows that no record tells of.
 #[must_use]

@@ -1,10 +1,32 @@
 //! I-3: records of one key on one topic stand in the order of their commits. Repeats are allowed, but never past one not seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Event, Violation};
+use super::{Event, Violation, nothing_twice};
+use crate::{
+    audit::{Evidence, Findings, Record, Row},
+    campaign::Delivery,
+};
+
+/// I-3 over what the relay has published in its course; exactly once, also that nothing stands twice. The rows of a key are
+/// numbered in the order of their commits, since whoever writes one holds the lock of its key.
+pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
+    let snapshot = evidence.snapshot;
+    let committed: Vec<_> = snapshot.outbox.iter().map(Row::event).collect();
+    let records: Vec<_> = snapshot.relayed().map(Record::event).collect();
+    let mut found = order_per_key(&committed, &records);
+    match evidence.delivery {
+        Delivery::AtLeastOnce => {}
+        Delivery::ExactlyOnce => found.extend(nothing_twice(&records)),
+    }
+    let keys: HashSet<_> = committed.iter().map(|row| (&row.topic, &row.key)).collect();
+    Findings {
+        counted: vec![(keys.len(), "keys"), (records.len(), "records")],
+        violations: found.iter().map(|found| found.told(snapshot)).collect(),
+    }
+}
 
 /// The rows of one key in the order of their commits, and how far they have come without a hole.
 #[derive(Default)]

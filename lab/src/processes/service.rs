@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
@@ -93,7 +93,7 @@ impl Service {
         if process.as_ref().is_some_and(|process| process.exit_status().is_none()) {
             return Ok(());
         }
-        let started = self.spawn()?;
+        let started = self.spawn(&[])?;
         started.ready(READY_PATIENCE, async || self.is_ready().await).await?;
         *process = Some(started);
         Ok(())
@@ -105,8 +105,34 @@ impl Service {
     /// If the program cannot be started.
     pub async fn start_unready(&self) -> Result<(), StackError> {
         let mut process = self.process.lock().await;
-        *process = Some(self.spawn()?);
+        *process = Some(self.spawn(&[])?);
         Ok(())
+    }
+
+    /// Starts it with fail points armed (`NAME=ACTION@HIT`), without waiting: it may fail before it is ready.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub async fn start_failing(&self, points: &str) -> Result<(), StackError> {
+        let mut process = self.process.lock().await;
+        *process = Some(self.spawn(&["--fail-points", points])?);
+        Ok(())
+    }
+
+    /// Waits until a process that was started without waiting is ready.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn until_ready(&self) -> Result<(), StackError> {
+        match &*self.process.lock().await {
+            Some(started) => started.ready(READY_PATIENCE, async || self.is_ready().await).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How its process ended; `None` while it runs, and if it was never started or was stopped from here.
+    pub async fn exit_status(&self) -> Option<ExitStatus> {
+        self.process.lock().await.as_ref().and_then(Process::exit_status)
     }
 
     /// Kills it at once (`SIGKILL`).
@@ -194,9 +220,9 @@ impl Service {
         self.admin("/readyz").await.is_ok_and(|(status, _)| status == 200)
     }
 
-    fn spawn(&self) -> Result<Process, StackError> {
+    fn spawn(&self, arguments: &[&str]) -> Result<Process, StackError> {
         let mut command = self.options.command(self.options.program.serve());
-        command.env("ADMIN_LISTEN", self.admin.to_string());
+        command.args(arguments).env("ADMIN_LISTEN", self.admin.to_string());
         match self.options.program {
             Program::StoreManager | Program::Payments => {
                 command.env("GRPC_LISTEN", self.grpc.to_string());

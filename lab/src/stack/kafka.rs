@@ -62,6 +62,8 @@ pub(super) struct Further<'a> {
     pub(super) settings: &'a str,
     /// A listener that is secure.
     pub(super) secured: Option<&'a Secured>,
+    /// Listeners behind something else: the port of each, and the port that its clients are told.
+    pub(super) behind: &'a [(u16, u16)],
 }
 
 #[derive(Debug)]
@@ -105,8 +107,10 @@ impl Kafka {
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
              log.dirs={}\n\
              {secured_settings}\n\
+             {}\n\
              {}\n",
             directory.join("data").display(),
+            behind((broker, controller), further.behind),
             further.settings,
         );
         let write = |name: &str, text: &str| {
@@ -233,6 +237,24 @@ impl Kafka {
     fn ours(&self) -> Result<&Ours, StackError> {
         self.ours.as_ref().ok_or(StackError::NotOurs("Kafka"))
     }
+}
+
+/// The lines of `server.properties` that add the listeners behind something else to those of the broker and the controller.
+fn behind((broker, controller): (u16, u16), pairs: &[(u16, u16)]) -> String {
+    if pairs.is_empty() {
+        return String::new();
+    }
+    let all = |line: &dyn Fn(usize, (u16, u16)) -> String| -> String {
+        pairs.iter().enumerate().map(|(number, pair)| line(number, *pair)).collect()
+    };
+    let protocols = all(&|number, _| format!(",BEHIND{number}:PLAINTEXT"));
+    let listeners = all(&|number, (port, _)| format!(",BEHIND{number}://127.0.0.1:{port}"));
+    let told = all(&|number, (_, port)| format!(",BEHIND{number}://127.0.0.1:{port}"));
+    format!(
+        "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
+         listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listeners}\n\
+         advertised.listeners=BROKER://127.0.0.1:{broker}{told}"
+    )
 }
 
 impl Ours {

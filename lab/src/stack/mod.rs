@@ -41,9 +41,10 @@ mod kafka;
 mod maven;
 pub mod ports;
 mod postgres;
-mod postgres_url;
+pub(crate) mod postgres_url;
 mod pre_exec;
 mod process;
+mod proxy;
 mod secured;
 mod spawner;
 mod unpacked;
@@ -62,6 +63,7 @@ pub use janitor::run as run_janitor;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use proxy::{Proxy, Way};
 pub use secured::{Certificate, Secured};
 
 pub(crate) use cache::{profile_directory, target_directory};
@@ -72,6 +74,9 @@ use databases::Templates;
 use directory::RunDirectory;
 use error::could_not;
 use kafka::Further;
+
+/// What lets the members of a consumer group be taken for dead after a second already, if they wish.
+const IMPATIENT: &str = "group.min.session.timeout.ms=1000";
 
 /// What a stack is made of.
 #[derive(Clone, Debug, Default)]
@@ -195,6 +200,17 @@ impl Stack {
     pub async fn fresh_kafka_secured(&self, secured: &Secured) -> Result<Kafka, StackError> {
         let directory = self.fresh_directory("kafka")?;
         let further = Further { secured: Some(secured), ..Further::default() };
+        start_kafka(&StackOptions::default(), &self.programs, directory, further).await
+    }
+
+    /// As [`fresh_kafka`](Self::fresh_kafka), with listeners behind something else: the port of each, and the port that its
+    /// clients are told. Members of its consumer groups may want to be taken for dead sooner than usual.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn fresh_kafka_behind(&self, behind: &[(u16, u16)]) -> Result<Kafka, StackError> {
+        let directory = self.fresh_directory("kafka")?;
+        let further = Further { behind, settings: IMPATIENT, ..Further::default() };
         start_kafka(&StackOptions::default(), &self.programs, directory, further).await
     }
 

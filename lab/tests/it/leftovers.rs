@@ -38,13 +38,52 @@ fn nothing_of_up_is_left_behind_after_ctrl_c() {
     ends_without_leftovers(&["up", "--free-ports"], 6, Signal::SIGINT);
 }
 
-/// `least`: PostgreSQL, Kafka and the janitor, and with `up` the three programs.
+#[test]
+fn nothing_of_a_campaign_is_left_behind_after_kill_9() {
+    ends_without_leftovers(&CAMPAIGN, 8, Signal::SIGKILL);
+}
+
+#[test]
+fn nothing_of_a_campaign_is_left_behind_after_ctrl_c() {
+    ends_without_leftovers(&CAMPAIGN, 8, Signal::SIGINT);
+}
+
+#[test]
+fn nothing_of_a_campaign_is_left_behind_at_its_end() {
+    let mut lab = Lab::start(&["chaos", "--fault", "payments.killed"]);
+    let children = until_there_are(lab.pid(), 8);
+    lab.wait();
+    are_gone(&lab, &children);
+}
+
+/// A round that goes on for longer than the test.
+const CAMPAIGN: [&str; 3] = ["chaos", "--minutes", "5"];
+
+/// `least`: PostgreSQL, Kafka and the janitor, with `up` the three programs, with a campaign another
+/// PostgreSQL too, for its round.
 fn ends_without_leftovers(arguments: &[&str], least: usize, signal: Signal) {
     let mut lab = Lab::start(arguments);
-    let children = descendants(lab.pid());
-    assert!(children.len() >= least, "more should run than {children:?}");
+    let children = until_there_are(lab.pid(), least);
     lab.signal(signal);
     lab.wait();
+    are_gone(&lab, &children);
+}
+
+/// All processes below `pid`, once there are so many.
+fn until_there_are(pid: u32, least: usize) -> Vec<PathBuf> {
+    let start = Instant::now();
+    loop {
+        let children = descendants(pid);
+        if children.len() >= least {
+            return children;
+        }
+        assert!(start.elapsed() < PATIENCE * 3, "more should run than {children:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until the processes and the directory are gone.
+fn are_gone(lab: &Lab, children: &[PathBuf]) {
     let start = Instant::now();
     loop {
         let left: Vec<&PathBuf> = children.iter().filter(|process| process.exists()).collect();

@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audit;
 mod bench;
 mod campaign;
+mod chaos;
 mod compose;
 mod debezium;
 mod docs;
 mod fuzz;
 mod leftovers;
 mod messages;
+mod naive;
 mod running;
+mod saga_model;
 mod scenarios;
 mod servers;
 mod up;

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::trace;
+use runtime::{
+    fail_points::{self, Injected, road},
+    trace,
+};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use tracing::{Instrument, Span, field, info_span};
 
@@ -64,6 +67,13 @@ pub(super) enum BatchError {
     Transaction(BoxError),
 }
 
+/// The transaction failed on purpose, before or after its commit.
+impl From<Injected> for BatchError {
+    fn from(injected: Injected) -> Self {
+        Self::Transaction(injected.into())
+    }
+}
+
 /// One attempt at a transaction.
 pub(super) struct Batch<'a, H> {
     pub(super) pool: &'a PgPool,
@@ -89,12 +99,14 @@ impl<H: Handler> Batch<'_, H> {
                 break;
             }
         }
+        fail_points::pass(road::CONSUMER_HANDLED).await?;
         transaction.commit().await.map_err(|error| match failure::classify(&error) {
             Class::Contention => BatchError::Record(error.into()),
             Class::Transient | Class::Suspect | Class::Permanent => {
                 BatchError::Transaction(error.into())
             }
         })?;
+        fail_points::pass(road::CONSUMER_COMMITTED).await?;
         for (item, state) in items.iter_mut().zip(states) {
             item.state = state;
         }
@@ -147,6 +159,8 @@ impl<H: Handler> Batch<'_, H> {
         if !inbox::remember(connection, event_id).await? {
             return Ok(State::Repeated);
         }
+        let remembered = fail_points::pass(road::CONSUMER_REMEMBERED).await;
+        remembered.map_err(|injected| HandleError::Retry(injected.into()))?;
         self.handler.handle(connection, record).await?;
         Ok(State::Handled)
     }

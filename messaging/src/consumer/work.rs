@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use rdkafka::error::KafkaError;
-use runtime::Shutdown;
+use runtime::{
+    Shutdown,
+    fail_points::{self, Injected, road},
+};
 use sqlx::PgPool;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
@@ -27,6 +30,8 @@ enum Trouble {
     Handling(#[source] BoxError),
     #[error("the dead letter cannot be written now")]
     Parking(#[source] KafkaError),
+    #[error("the records fail on purpose")]
+    Injected(#[from] Injected),
 }
 
 /// The consumer at work: a queue between Kafka and the database.
@@ -165,11 +170,13 @@ impl<H: Handler> Work<H> {
     async fn settle(&mut self) -> Result<(), Trouble> {
         while !self.queue.is_empty() {
             if self.front() == 0 {
+                fail_points::pass(road::CONSUMER_RECEIVED).await?;
                 self.handle().await?;
             }
             let settled = self.front();
             self.park(settled).await?;
             self.subscription.commit(self.queue.iter().take(settled));
+            fail_points::pass(road::CONSUMER_MOVED).await?;
             for item in self.queue.drain(..settled) {
                 self.metrics.settled(&item.record.topic, item.state.outcome());
             }
@@ -236,6 +243,7 @@ impl<H: Handler> Work<H> {
             );
             self.metrics.parked(&item.record.topic);
             item.state = State::Parked;
+            fail_points::pass(road::CONSUMER_PARKED).await?;
         }
         Ok(())
     }

@@ -5,12 +5,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use runtime::fail_points;
+use runtime::fail_points::{self, road};
 
 use crate::core::caution::Caution;
 use crate::core::ledger::Ledger;
 use crate::core::parked::ParkedKey;
-use crate::fail_points::PRODUCING;
 use crate::source::Source;
 use crate::source::database::OutboxRow;
 use crate::source::destinations::{Destinations, Refusal};
@@ -36,7 +35,7 @@ impl Dispatch<'_> {
         let mut sent = 0;
         for (index, row) in rows.iter().enumerate() {
             if index == rows.len() / 2 {
-                fail_points::pass(PRODUCING).await?;
+                fail_points::pass(road::RELAY_PRODUCING).await?;
             }
             if self.ledger.parked().holds(&row.aggregatetype, &row.aggregateid, row.sequence) {
                 self.pass();

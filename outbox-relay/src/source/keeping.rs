@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use pgwire_replication::Lsn;
-use runtime::fail_points;
+use runtime::fail_points::{self, road};
 use tokio::time::{Instant, sleep};
 
 use crate::core::ledger::Reached;
 use crate::core::progress::{Progress, changes};
 use crate::core::published::Published;
-use crate::fail_points::{COMMITTED, COMMITTING, PROGRESS};
 use crate::source::leader::{BEAT_EVERY, LeadError, Leader, Turn};
 use crate::source::producer::{Delivery, SendError};
 use crate::status::{Phase, Settled};
@@ -171,7 +170,7 @@ impl Leader<'_> {
         self.state.keeping.saved = Some(summary);
         self.state.keeping.saved_passed = passed;
         self.state.keeping.saved_at = Some(Instant::now());
-        Ok(fail_points::pass(PROGRESS).await?)
+        Ok(fail_points::pass(road::RELAY_PROGRESS).await?)
     }
 
     /// Passes on what the progress on Kafka says of the table, once it is there for good.
@@ -208,7 +207,7 @@ impl Leader<'_> {
     /// Commits records and progress together. The leader goes on beating.
     async fn commit(&mut self) -> Result<(), LeadError> {
         self.send_progress().await?;
-        fail_points::pass(COMMITTING).await?;
+        fail_points::pass(road::RELAY_COMMITTING).await?;
         self.source.status.committing();
         let producer = self.producer;
         let committing = producer.commit();
@@ -225,7 +224,7 @@ impl Leader<'_> {
             }
         }
         self.source.status.committed();
-        fail_points::pass(COMMITTED).await?;
+        fail_points::pass(road::RELAY_COMMITTED).await?;
         let sent = self.state.keeping.transaction.take().map_or(0, |open| open.records);
         self.until_all_is_acknowledged().await?;
         self.caution.passed(sent);

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use runtime::{Shutdown, fail_points};
+use runtime::{
+    Shutdown,
+    fail_points::{self, road},
+};
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::caution::Caution;
 use crate::core::ledger::Ledger;
 use crate::core::progress::{Identity, Records, Term};
-use crate::fail_points::{ACKNOWLEDGED, PRODUCED, READ};
 use crate::source::Source;
 use crate::source::database::{Database, DatabaseError};
 use crate::source::destinations::Destinations;
@@ -222,7 +224,7 @@ impl Leader<'_> {
     /// Hands a page over, once it cannot be lost any more, and closes it.
     async fn send(&mut self, page: usize, found: &Found) -> Result<(), LeadError> {
         if !found.rows.is_empty() {
-            fail_points::pass(READ).await?;
+            fail_points::pass(road::RELAY_READ).await?;
             // What the stream brings is durable.
             if self.follower.reads_table() {
                 self.database.until_durable(&self.source.instance).await?;
@@ -230,7 +232,7 @@ impl Leader<'_> {
             self.begin_transaction()?;
             let sent = self.dispatch(page).send_all(&found.rows).await?;
             self.state.keeping.sent(sent);
-            fail_points::pass(PRODUCED).await?;
+            fail_points::pass(road::RELAY_PRODUCED).await?;
         }
         self.ledger.end_page();
         Ok(())
@@ -366,7 +368,7 @@ impl Leader<'_> {
             self.source.status.enter(Phase::Leading);
         }
         if !reports.pages.is_empty() {
-            fail_points::pass(ACKNOWLEDGED).await?;
+            fail_points::pass(road::RELAY_ACKNOWLEDGED).await?;
         }
         Ok(())
     }

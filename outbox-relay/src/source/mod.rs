@@ -25,7 +25,10 @@ pub(crate) mod wal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::{Shutdown, fail_points};
+use runtime::{
+    Shutdown,
+    fail_points::{self, road},
+};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -39,7 +42,6 @@ use crate::core::leadership::Watch;
 use crate::core::ledger::{Ledger, Reached};
 use crate::core::progress::{Discontinuity, Identity, Progress, Records, Start, Term, start};
 use crate::core::published::Published;
-use crate::fail_points::LEADING;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::database::{Database, DatabaseError};
@@ -265,7 +267,7 @@ impl Source {
         follower: Follower,
         shutdown: &Shutdown,
     ) -> Result<(), SourceError> {
-        fail_points::pass(LEADING).await.map_err(LeadError::from)?;
+        fail_points::pass(road::RELAY_LEADING).await.map_err(LeadError::from)?;
         database.check_requirements().await?;
         let wakeup = Wakeup::listen(self.url.expose_secret()).await?;
         let (identity, published) = database.identity().await?;

@@ -5,12 +5,11 @@
 //! holds its lock, and what follows in the table was not there yet.
 
 use futures::TryStreamExt;
-use runtime::fail_points;
+use runtime::fail_points::{self, road};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::core::parked::ParkedKey;
-use crate::fail_points::ANSWERING;
 use crate::source::database::{DatabaseError, OutboxRow};
 use crate::source::leader::{LeadError, Leader};
 use crate::source::look::limit;
@@ -205,7 +204,7 @@ impl Leader<'_> {
             command_id, answer: Some(Answer { text, succeeded, .. }), ..
         }) = self.state.releasing.take()
         {
-            fail_points::pass(ANSWERING).await?;
+            fail_points::pass(road::RELAY_ANSWERING).await?;
             tracing::info!(
                 source = self.source.name,
                 answer = text,

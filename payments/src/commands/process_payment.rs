@@ -20,7 +20,7 @@ use proto::{
     PaymentId,
     store::payments::v1::{ProcessPaymentRequest, ProcessPaymentResponse},
 };
-use runtime::postgres;
+use runtime::{fail_points::road, postgres};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tracing::info;
@@ -102,7 +102,7 @@ async fn attempt(
     let payment = write(&mut transaction, &context, outcome).await?;
     let answer = ProcessPaymentResponse { payment: Some(payment.into()) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::PROCESS_PAYMENT).await?;
     wake_worker.notify_one();
     info!(payment.id = %payment_id, "payment answered as paid");
     Ok(answer)

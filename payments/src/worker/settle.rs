@@ -5,6 +5,7 @@ use std::{error::Error, time::Duration};
 use messaging::{Context, outbox};
 use proto::PaymentId;
 use runtime::{
+    fail_points::{self, Injected, road},
     postgres,
     trace::{self, TraceContext},
 };
@@ -83,7 +84,9 @@ pub async fn settle(
     trace::set_parent(&span, &cause.trace);
     async {
         let begun = Instant::now();
-        let answer = tokio::time::timeout(timeout, ask(provider, call, &payment.into())).await;
+        let charge = payment.into();
+        let asked = past_fail_points(ask(provider, call, &charge));
+        let answer = tokio::time::timeout(timeout, asked).await;
         let answer = answer.map_err(SettleError::from).and_then(|answer| Ok(answer?));
         let outcome = answer.as_ref().map_or_else(SettleError::outcome, |_| CallOutcome::Answered);
         metrics.called(call, outcome, begun.elapsed());
@@ -91,6 +94,17 @@ pub async fn settle(
     }
     .instrument(span)
     .await
+}
+
+/// Makes a call, past the fail points before and after: one that fails there is a provider that is not there.
+async fn past_fail_points<T>(
+    call: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    let unavailable = |injected: Injected| ProviderError::Unavailable(injected.into());
+    fail_points::pass(road::WORKER_CALLING).await.map_err(unavailable)?;
+    let answer = call.await?;
+    fail_points::pass(road::WORKER_CALLED).await.map_err(unavailable)?;
+    Ok(answer)
 }
 
 async fn ask(
@@ -128,7 +142,7 @@ async fn record(
             if let Some(announcement) = announcement {
                 outbox::append(&mut transaction, &in_current_trace(cause), &announcement).await?;
             }
-            transaction.commit().await?;
+            postgres::commit(transaction, road::WORKER).await?;
             metrics.settled(payment.state);
             info!(payment.state = %payment.state, input = input_name, "payment settled");
             Ok(payment)

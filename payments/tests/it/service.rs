@@ -25,6 +25,8 @@ fn config(scene: &Scene) -> Config {
         grpc_listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: ([127, 0, 0, 1], 0).into(),
         addresses_file: None,
+        consumer_settings: Vec::new(),
+        fail_points: Vec::new(),
         grpc: GrpcOptions::default(),
         worker: WorkerOptions {
             provider_concurrency: 4,

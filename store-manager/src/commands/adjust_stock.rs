@@ -9,6 +9,7 @@ use proto::{
     ProductId,
     store::stock::v1::{AdjustStockRequest, AdjustStockResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::PgPool;
 use tracing::info;
 
@@ -90,7 +91,7 @@ async fn attempt(
     outbox::append(&mut transaction, &Context::start(product_id), &event).await?;
     let answer = AdjustStockResponse { stock: Some(answers::stock(stock)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::ADJUST_STOCK).await?;
     info!(product.id = %product_id, quantity_delta, "stock adjusted");
     Ok(answer)
 }

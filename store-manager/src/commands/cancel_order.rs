@@ -9,6 +9,7 @@ use proto::{
     OrderId,
     store::orders::v1::{CancelOrderRequest, CancelOrderResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::PgPool;
 
 use super::{Asked, begin};
@@ -79,6 +80,6 @@ async fn attempt(
     let lines = order_lines::of_order(&mut transaction, order_id).await?;
     let answer = CancelOrderResponse { order: Some(answers::order(&order, &lines)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::CANCEL_ORDER).await?;
     Ok(answer)
 }

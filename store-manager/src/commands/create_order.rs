@@ -9,6 +9,7 @@ use proto::{
     Currency, OrderId, ProductId, UserId,
     store::orders::v1::{CreateOrderRequest, CreateOrderResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::{PgConnection, PgPool, types::time::OffsetDateTime};
 use tracing::info;
 use uuid::Uuid;
@@ -111,7 +112,7 @@ async fn place(
     outbox::append(&mut transaction, &Context::start(order_id), &event).await?;
     let answer = CreateOrderResponse { order: Some(answers::order(&order, &lines)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::CREATE_ORDER).await?;
     metrics.saga_started();
     info!(order.id = %order_id, total = %order.total, "order placed");
     Ok(answer)
@@ -202,7 +203,7 @@ async fn refuse(
     outbox::append(&mut transaction, &context, &failed).await?;
     let completed = announcements::saga_refused(order_id, unknown);
     outbox::append(&mut transaction, &context, &completed).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::REFUSE_ORDER).await?;
     metrics.saga_started();
     info!(order.id = %order_id, ?unknown, "order refused");
     Ok(())

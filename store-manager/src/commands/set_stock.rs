@@ -9,6 +9,7 @@ use proto::{
     ProductId,
     store::stock::v1::{SetStockRequest, SetStockResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::PgPool;
 use tracing::info;
 
@@ -66,7 +67,7 @@ async fn attempt(pool: &PgPool, command: &SetStock) -> Result<SetStockResponse, 
     }
     let answer = SetStockResponse { stock: Some(answers::stock(stock)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::SET_STOCK).await?;
     info!(product.id = %product_id, quantity = command.quantity, "stock set");
     Ok(answer)
 }

@@ -3,6 +3,6 @@
 #![deny(clippy::float_arithmetic)]
 
 pub(crate) mod catalog;
-pub(crate) mod order;
-pub(crate) mod saga;
-pub(crate) mod stock;
+pub mod order;
+pub mod saga;
+pub mod stock;

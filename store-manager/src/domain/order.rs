@@ -8,7 +8,7 @@ use super::saga::Payment;
 /// How far an order has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum OrderState {
+pub enum OrderState {
     /// Set by the command `create_order`: stored, nothing taken.
     DecreasingStock,
     /// Set by the handler `order_created`: all lines are taken.
@@ -26,7 +26,7 @@ pub(crate) enum OrderState {
 
 impl OrderState {
     /// Whether a watch of the order ends here.
-    pub(crate) fn is_end(self) -> bool {
+    pub fn is_end(self) -> bool {
         match self {
             Self::Completed | Self::Cancelled | Self::NeedsAttention => true,
             Self::DecreasingStock | Self::CreatingPayment | Self::Cancelling => false,
@@ -37,7 +37,7 @@ impl OrderState {
 /// The kinds of failure of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum FailureReason {
+pub enum FailureReason {
     /// A line asked for more than was on hand.
     InsufficientStock,
     /// The payment provider refused the payment.
@@ -50,16 +50,16 @@ pub(crate) enum FailureReason {
 
 /// Why an order did not become what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) reason: FailureReason,
+pub struct Failure {
+    pub reason: FailureReason,
     /// The same for people.
-    pub(crate) detail: String,
-    pub(crate) product_id: Option<ProductId>,
+    pub detail: String,
+    pub product_id: Option<ProductId>,
 }
 
 impl Failure {
     /// A line asked for more than was on hand.
-    pub(crate) fn insufficient_stock(product_id: ProductId, available: i64, required: i32) -> Self {
+    pub fn insufficient_stock(product_id: ProductId, available: i64, required: i32) -> Self {
         Self {
             reason: FailureReason::InsufficientStock,
             detail: format!("available={available}, required={required}"),
@@ -68,18 +68,18 @@ impl Failure {
     }
 
     /// The provider refused, in its words.
-    pub(crate) fn payment_refused(detail: String) -> Self {
+    pub fn payment_refused(detail: String) -> Self {
         Self { reason: FailureReason::PaymentRefused, detail, product_id: None }
     }
 
     /// The caller wanted it so.
-    pub(crate) fn cancelled_by_caller() -> Self {
+    pub fn cancelled_by_caller() -> Self {
         let detail = "cancelled by the caller".to_owned();
         Self { reason: FailureReason::CancelledByCaller, detail, product_id: None }
     }
 
     /// A product is gone, so that its stock cannot be given back.
-    pub(crate) fn stock_increase_failed(product_id: Option<ProductId>) -> Self {
+    pub fn stock_increase_failed(product_id: Option<ProductId>) -> Self {
         let detail = "the stock cannot be given back: the product is gone".to_owned();
         Self { reason: FailureReason::StockIncreaseFailed, detail, product_id }
     }
@@ -87,48 +87,48 @@ impl Failure {
 
 /// A product of an order, as it was when the order was placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OrderLine {
-    pub(crate) product_id: ProductId,
-    pub(crate) quantity: i32,
-    pub(crate) unit_price_minor: i64,
-    pub(crate) name: String,
-    pub(crate) sku: String,
+pub struct OrderLine {
+    pub product_id: ProductId,
+    pub quantity: i32,
+    pub unit_price_minor: i64,
+    pub name: String,
+    pub sku: String,
 }
 
 /// An order without its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) order_id: OrderId,
-    pub(crate) user_id: UserId,
-    pub(crate) state: OrderState,
-    pub(crate) total: Money,
+pub struct Order {
+    pub order_id: OrderId,
+    pub user_id: UserId,
+    pub state: OrderState,
+    pub total: Money,
     /// Whether its quantities are taken out of the stock.
-    pub(crate) stock_taken: bool,
-    pub(crate) is_paid: bool,
-    pub(crate) payment_id: Option<PaymentId>,
-    pub(crate) payment_link: Option<String>,
-    pub(crate) failure: Option<Failure>,
+    pub stock_taken: bool,
+    pub is_paid: bool,
+    pub payment_id: Option<PaymentId>,
+    pub payment_link: Option<String>,
+    pub failure: Option<Failure>,
     /// Whether SagaCompleted has been announced.
-    pub(crate) saga_completed: bool,
-    pub(crate) created_at: OffsetDateTime,
-    pub(crate) updated_at: OffsetDateTime,
+    pub saga_completed: bool,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
 }
 
 impl Order {
     /// All its lines are taken out of the stock; the payment comes next.
-    pub(crate) fn take_stock(&mut self) {
+    pub fn take_stock(&mut self) {
         self.state = OrderState::CreatingPayment;
         self.stock_taken = true;
     }
 
     /// It will not be completed, or perhaps not; what was done is being undone. The first reason is kept.
-    pub(crate) fn start_cancelling(&mut self, failure: Failure) {
+    pub fn start_cancelling(&mut self, failure: Failure) {
         self.state = OrderState::Cancelling;
         self.failure.get_or_insert(failure);
     }
 
     /// Its lines are back in the stock.
-    pub(crate) fn give_stock_back(&mut self, failure: Failure) {
+    pub fn give_stock_back(&mut self, failure: Failure) {
         if let Some(Failure { reason: FailureReason::StockIncreaseFailed, .. }) = self.failure {
             self.failure = None;
         }
@@ -137,31 +137,31 @@ impl Order {
     }
 
     /// Its lines cannot go back. It keeps holding them, and somebody has to look.
-    pub(crate) fn need_attention(&mut self, failure: Failure) {
+    pub fn need_attention(&mut self, failure: Failure) {
         self.state = OrderState::NeedsAttention;
         self.failure = Some(failure);
     }
 
     /// Nothing is held for it any more.
-    pub(crate) fn cancel(&mut self, failure: Failure) {
+    pub fn cancel(&mut self, failure: Failure) {
         self.state = OrderState::Cancelled;
         self.failure.get_or_insert(failure);
     }
 
     /// Its payment exists.
-    pub(crate) fn complete(&mut self, payment: Payment) {
+    pub fn complete(&mut self, payment: Payment) {
         self.note_payment(payment);
         self.state = OrderState::Completed;
     }
 
     /// Its payment exists, which changes nothing yet.
-    pub(crate) fn note_payment(&mut self, payment: Payment) {
+    pub fn note_payment(&mut self, payment: Payment) {
         self.payment_id = Some(payment.payment_id);
         self.payment_link = Some(payment.payment_link);
     }
 
     /// It is paid, so a cancel came too late.
-    pub(crate) fn pay(&mut self, payment_id: PaymentId) {
+    pub fn pay(&mut self, payment_id: PaymentId) {
         self.state = OrderState::Completed;
         self.payment_id = Some(payment_id);
         self.is_paid = true;
@@ -170,7 +170,7 @@ impl Order {
 
     /// Notes that its saga has ended; `false` if that was announced before.
     #[must_use]
-    pub(crate) fn end_saga(&mut self) -> bool {
+    pub fn end_saga(&mut self) -> bool {
         !std::mem::replace(&mut self.saga_completed, true)
     }
 }

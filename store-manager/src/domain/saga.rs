@@ -9,14 +9,14 @@ use super::order::{Failure, Order, OrderState};
 
 /// A payment that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Payment {
-    pub(crate) payment_id: PaymentId,
-    pub(crate) payment_link: String,
+pub struct Payment {
+    pub payment_id: PaymentId,
+    pub payment_link: String,
 }
 
 /// What reaches an order: an event, or a caller's command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub enum Input {
     /// The event OrderCreated.
     OrderCreated,
     /// The event StockDecreaseFailed.
@@ -55,7 +55,7 @@ impl Input {
 
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Take all the lines out of the stock, or none if one is short.
     TakeStock,
     /// Note the payment; the order is completed and its saga ends.
@@ -78,7 +78,7 @@ pub(crate) enum Step {
 
 /// What an input means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It is due.
     Applies(Step),
     /// A repeat, or overtaken by something that settled the matter: nothing follows.
@@ -91,13 +91,13 @@ pub(crate) enum Outcome {
 
 /// All of an order that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Situation {
-    pub(crate) state: OrderState,
-    pub(crate) stock_taken: bool,
-    pub(crate) is_paid: bool,
+pub struct Situation {
+    pub state: OrderState,
+    pub stock_taken: bool,
+    pub is_paid: bool,
     /// The order's payment, once it is known. An order has one payment for ever.
-    pub(crate) payment_id: Option<PaymentId>,
-    pub(crate) saga_completed: bool,
+    pub payment_id: Option<PaymentId>,
+    pub saga_completed: bool,
 }
 
 impl From<&Order> for Situation {
@@ -114,7 +114,7 @@ impl From<&Order> for Situation {
 
 impl Situation {
     /// What `input` means in this situation.
-    pub(crate) fn decide(self, input: Input) -> Outcome {
+    pub fn decide(self, input: Input) -> Outcome {
         if let (Some(known), Some(given)) = (self.payment_id, input.payment_id())
             && known != given
         {

@@ -4,43 +4,43 @@ use proto::ProductId;
 
 /// A line of an order with what is on hand of its product.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) product_id: ProductId,
+pub struct Line {
+    pub product_id: ProductId,
     /// How many the order asks for.
-    pub(crate) quantity: i32,
+    pub quantity: i32,
     /// How many are on hand; `None` if the product is gone.
-    pub(crate) on_hand: Option<i64>,
+    pub on_hand: Option<i64>,
     /// The version of the stock; `None` as above.
-    pub(crate) version: Option<i64>,
+    pub version: Option<i64>,
 }
 
 /// A line's stock after its change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) product_id: ProductId,
+pub struct Change {
+    pub product_id: ProductId,
     /// How many were taken or given back.
-    pub(crate) quantity: i64,
+    pub quantity: i64,
     /// How many are on hand now.
-    pub(crate) quantity_after: i64,
+    pub quantity_after: i64,
     /// The version of the stock now.
-    pub(crate) version_after: i64,
+    pub version_after: i64,
 }
 
 /// A line of which there is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shortage {
-    pub(crate) product_id: ProductId,
-    pub(crate) available: i64,
-    pub(crate) required: i32,
+pub struct Shortage {
+    pub product_id: ProductId,
+    pub available: i64,
+    pub required: i32,
     /// The version of the stock, which stays.
-    pub(crate) version: i64,
+    pub version: i64,
 }
 
 /// What taking all the lines leads to.
 ///
 /// # Errors
 /// The first line that is short. A product that is gone has nothing on hand.
-pub(crate) fn take(lines: &[Line]) -> Result<Vec<Change>, Shortage> {
+pub fn take(lines: &[Line]) -> Result<Vec<Change>, Shortage> {
     lines
         .iter()
         .map(|line| {
@@ -65,7 +65,7 @@ pub(crate) fn take(lines: &[Line]) -> Result<Vec<Change>, Shortage> {
 ///
 /// # Errors
 /// The products that are gone: nothing can be given back to them.
-pub(crate) fn give_back(lines: &[Line]) -> Result<Vec<Change>, Vec<ProductId>> {
+pub fn give_back(lines: &[Line]) -> Result<Vec<Change>, Vec<ProductId>> {
     let gone: Vec<_> =
         lines.iter().filter(|line| line.on_hand.is_none()).map(|line| line.product_id).collect();
     if !gone.is_empty() {

@@ -1,6 +1,7 @@
 //! Gives all the lines of an order back, or asks for attention if one cannot be: its product is gone.
 
 use proto::ProductId;
+use runtime::fail_points::{self, road};
 use sqlx::PgConnection;
 use tracing::error;
 
@@ -25,6 +26,7 @@ pub(super) async fn apply(
     match give_back(&lines) {
         Ok(changes) => {
             stock::give_back_of_order(connection, order.order_id).await?;
+            fail_points::pass(road::GIVE_STOCK_BACK_GIVEN).await?;
             order.give_stock_back(failure);
             Ok(vec![announcements::stock_increased(order.order_id, &changes).into()])
         }

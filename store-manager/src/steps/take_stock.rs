@@ -1,6 +1,7 @@
 //! Takes all the lines of an order out of the stock, or none if one is short.
 
 use proto::store::stock::events::v1::StockEvent;
+use runtime::fail_points::{self, road};
 use sqlx::PgConnection;
 
 use crate::{
@@ -21,6 +22,7 @@ pub(super) async fn apply(
     match take(&lines) {
         Ok(changes) => {
             stock::take_of_order(connection, order.order_id).await?;
+            fail_points::pass(road::TAKE_STOCK_TAKEN).await?;
             order.take_stock();
             Ok(announcements::stock_decreased(order, &changes))
         }

@@ -7,4 +7,4 @@ mod outages;
 mod outcomes;
 mod shop;
 
-pub(crate) use shop::{ADA, PATIENCE, Shop, order_of};
+pub(crate) use shop::{ADA, PATIENCE, Shop, order_of, product};

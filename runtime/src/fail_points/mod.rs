@@ -1,6 +1,9 @@
 //! Named places at which a process can be made to fail on purpose, so that a test decides where it is killed.
 //!
 //! They are compiled in always and do nothing unless the process was started with a plan: `--fail-points NAME=ACTION[@HIT],…`.
+//! [`road`] names those on the road of an order.
+
+pub mod road;
 
 use std::{
     process,
@@ -49,6 +52,13 @@ struct Armed {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("fail point {0} was reached")]
 pub struct Injected(&'static str);
+
+/// As the database's failure: what it is where a step is about the database. It counts as passing.
+impl From<Injected> for sqlx::Error {
+    fn from(injected: Injected) -> Self {
+        Self::Io(std::io::Error::other(injected))
+    }
+}
 
 /// Why a fail point is not understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -108,6 +118,9 @@ pub async fn pass(name: &'static str) -> Result<(), Injected> {
     let Some(plan) = PLAN.get() else { return Ok(()) };
     for armed in plan.iter().filter(|armed| armed.point.name == name) {
         let hit = armed.hits.fetch_add(1, Ordering::Relaxed) + 1;
+        if hit == armed.point.hit {
+            tracing::warn!(fail_point = name, action = ?armed.point.action, "failing on purpose");
+        }
         match armed.point.action {
             Action::Delay(duration) if hit >= armed.point.hit => tokio::time::sleep(duration).await,
             Action::Abort if hit == armed.point.hit => process::abort(),

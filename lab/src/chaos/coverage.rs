@@ -1,0 +1,141 @@
+//! What has happened where: each fault with how often it struck, in which way, and which steps of the road had orders in them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Relay,
+    faults::{Struck, catalogue},
+};
+
+/// The steps of the road that an order takes its time for.
+const STEPS: [&str; 3] = ["taking stock", "creating payment", "cancelling"];
+
+/// How a fault has gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Row {
+    struck: usize,
+    missed: usize,
+    ways: BTreeMap<String, usize>,
+    /// At how many of them there were orders in each step.
+    steps: [usize; 3],
+}
+
+/// Which faults have happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<String, Row>);
+
+impl Coverage {
+    /// A fault has struck or missed, with orders in these steps.
+    pub(super) fn add(&mut self, fault: &str, struck: &Struck, steps: [bool; 3]) {
+        let row = self.0.entry(fault.to_owned()).or_default();
+        match struck {
+            Struck::No => row.missed += 1,
+            Struck::Yes(way) => {
+                row.struck += 1;
+                // How long or how many is not a way of its own.
+                let way = way.split(' ').next().unwrap_or_default();
+                if way.parse::<u64>().is_err() {
+                    *row.ways.entry(way.to_owned()).or_default() += 1;
+                }
+                for (count, is_busy) in row.steps.iter_mut().zip(steps) {
+                    *count += usize::from(is_busy);
+                }
+            }
+        }
+    }
+
+    /// What another round has.
+    pub fn merge(&mut self, other: &Self) {
+        for (fault, theirs) in &other.0 {
+            let row = self.0.entry(fault.clone()).or_default();
+            row.struck += theirs.struck;
+            row.missed += theirs.missed;
+            for (way, count) in &theirs.ways {
+                *row.ways.entry(way.clone()).or_default() += count;
+            }
+            for (count, more) in row.steps.iter_mut().zip(theirs.steps) {
+                *count += more;
+            }
+        }
+    }
+
+    /// How many faults have struck.
+    #[must_use]
+    pub fn struck(&self) -> usize {
+        self.0.values().map(|row| row.struck).sum()
+    }
+
+    /// The faults that there are with our relay and that have not struck, in their order.
+    #[must_use]
+    pub fn not_reached(&self) -> Vec<String> {
+        let reached: BTreeSet<_> =
+            self.0.iter().filter(|(_, row)| row.struck > 0).map(|(name, _)| name.clone()).collect();
+        let all = catalogue(Relay::OutboxRelay).into_iter().map(|fault| fault.name());
+        all.filter(|name| !reached.contains(name)).collect()
+    }
+
+    /// The same for programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let rows = self.0.iter().map(|(fault, row)| {
+            let steps: serde_json::Map<_, _> =
+                STEPS.iter().zip(row.steps).map(|(step, count)| ((*step).to_owned(), json!(count))).collect();
+            let value =
+                json!({ "struck": row.struck, "missed": row.missed, "ways": row.ways, "steps": steps });
+            (fault.clone(), value)
+        });
+        Value::Object(rows.collect())
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [stock, payment, cancelling] = STEPS;
+        writeln!(
+            formatter,
+            "{:<44} struck missed  with orders: {stock}, {payment}, {cancelling}",
+            "fault"
+        )?;
+        let ours = catalogue(Relay::OutboxRelay).into_iter().map(|fault| fault.name());
+        let order: Vec<_> = ours.collect();
+        let place = |name: &String| order.iter().position(|known| known == name);
+        let mut rows: Vec<_> = self.0.iter().collect();
+        rows.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
+        for (name, row) in rows {
+            let [stock, payment, cancelling] = row.steps;
+            let ways: Vec<_> =
+                row.ways.iter().map(|(way, count)| format!("{way} {count}")).collect();
+            writeln!(
+                formatter,
+                "{name:<44} {:>6} {:>6}  {stock:>4} {payment:>4} {cancelling:>4}  {}",
+                row.struck,
+                row.missed,
+                ways.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_missed_is_not_reached() {
+        let mut coverage = Coverage::default();
+        coverage.add("postgres.full", &Struck::No, [false; 3]);
+        coverage.add("kafka.killed", &Struck::Yes("70 ms".to_owned()), [true, false, true]);
+        let missing = coverage.not_reached();
+        assert!(missing.contains(&"postgres.full".to_owned()));
+        assert!(!missing.contains(&"kafka.killed".to_owned()));
+        let mut twice = coverage.clone();
+        twice.merge(&coverage);
+        assert_eq!((coverage.struck(), twice.struck()), (1, 2));
+    }
+}

@@ -1,0 +1,190 @@
+//! A program fails at a place of the road: it dies there, ends, hangs, meets an error, or is slow.
+
+use std::{fs, os::unix::process::ExitStatusExt, sync::Arc, time::Duration};
+
+use futures::future::{FutureExt, LocalBoxFuture};
+use nix::sys::signal::Signal;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use runtime::fail_points::road;
+use tokio::time::{Instant, sleep};
+
+use super::{Fault, Lane, Struck, operator, records};
+use crate::{
+    campaign::Delivery,
+    chaos::{ChaosError, World},
+    processes::Program,
+};
+
+/// How long to wait until somebody comes by.
+const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(30);
+/// The exit code of `exit`.
+const EXIT_CODE: i32 = 3;
+/// How many calls are made while a program hangs or is slow.
+const CALLS: u64 = 12;
+/// The passages at which it may happen where orders pass often.
+const HITS: std::ops::RangeInclusive<u64> = 1..=3;
+
+/// A program fails at a place.
+#[derive(Clone, Copy, Debug)]
+struct At {
+    program: Program,
+    point: &'static str,
+    /// What is to happen, if chance does not say.
+    action: Option<&'static str>,
+}
+
+/// What is to happen there, as `--fail-points` takes it. Dying is the most of it.
+const ACTIONS: [&str; 8] =
+    ["abort", "abort", "abort", "abort", "exit", "pause", "error", "delay(400)"];
+
+/// All places of all programs, in the order of the road.
+pub(super) fn all() -> Vec<Arc<dyn Fault>> {
+    places().map(|at| Arc::new(at) as Arc<dyn Fault>).collect()
+}
+
+/// A place with what is to happen there: `NAME=ACTION`.
+pub(super) fn named(name: &str) -> Option<Arc<dyn Fault>> {
+    let (place, action) = name.split_once('=')?;
+    let at = places().find(|at| at.name() == place)?;
+    let action = ACTIONS.into_iter().find(|known| *known == action)?;
+    Some(Arc::new(At { action: Some(action), ..at }))
+}
+
+fn places() -> impl Iterator<Item = At> {
+    let of = |program, points: &'static [&'static str]| {
+        points.iter().map(move |point| At { program, point, action: None })
+    };
+    of(Program::StoreManager, &road::STORE_MANAGER)
+        .chain(of(Program::OutboxRelay, &road::RELAY))
+        .chain(of(Program::Payments, &road::PAYMENTS))
+}
+
+impl Fault for At {
+    fn name(&self) -> String {
+        let Self { program, point, action } = self;
+        let action = action.map(|action| format!("={action}")).unwrap_or_default();
+        format!("{}:{point}{action}", program.name())
+    }
+
+    fn lane(&self) -> Lane {
+        self.program.into()
+    }
+
+    fn applies_to(&self, delivery: Delivery) -> bool {
+        let in_transaction = [road::RELAY_COMMITTING, road::RELAY_COMMITTED];
+        delivery == Delivery::ExactlyOnce || !in_transaction.contains(&self.point)
+    }
+
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        mut random: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
+        let drawn = *ACTIONS.choose(&mut random).unwrap_or(&"abort");
+        let action = self.action.unwrap_or(drawn);
+        let hit = if self.is_passed_often() { random.random_range(HITS) } else { 1 };
+        async move {
+            let armed = format!("{}={action}@{hit}", self.point);
+            let struck = self.until_struck(world, &armed, action).await?;
+            let service = world.system.service(self.program);
+            if action == "pause" || !struck {
+                service.kill().await;
+            } else {
+                world.stop(self.program).await;
+            }
+            world.revive(self.program).await?;
+            Ok(if struck { Struck::Yes(action.to_owned()) } else { Struck::No })
+        }
+        .boxed_local()
+    }
+}
+
+/// What must be done so that somebody comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Orders do.
+    Nothing,
+    /// A record that nobody can read.
+    BadRecord,
+    /// An event that Kafka refuses, and an operator who helps.
+    Operator,
+}
+
+impl At {
+    fn needs(self) -> Need {
+        match self.point {
+            road::CONSUMER_PARKED => Need::BadRecord,
+            road::RELAY_ANSWERING => Need::Operator,
+            _ => Need::Nothing,
+        }
+    }
+
+    /// Whether every order comes by. Once is all that an operator, a bad record, and a new leader make of it.
+    fn is_passed_often(self) -> bool {
+        let step = self.point.split('.').next().unwrap_or_default();
+        let by_all = ["create_order", "relay", "consumer", "take_stock", "worker"].contains(&step);
+        by_all && self.needs() == Need::Nothing && self.point != road::RELAY_LEADING
+    }
+
+    /// Starts the program with the point armed, and waits until it has failed there.
+    async fn until_struck(
+        self,
+        world: &World,
+        armed: &str,
+        action: &str,
+    ) -> Result<bool, ChaosError> {
+        let service = world.system.service(self.program);
+        world.stop(self.program).await;
+        let said_before = self.said(world)?;
+        service.start_failing(armed).await?;
+        let wait = self.failed(world, armed, action, said_before);
+        match self.needs() {
+            Need::Nothing => wait.await,
+            Need::BadRecord => {
+                records::put_bad_ones(world).await?;
+                wait.await
+            }
+            Need::Operator => {
+                let (_, struck) = tokio::try_join!(operator::help(world), wait)?;
+                Ok(struck)
+            }
+        }
+    }
+
+    async fn failed(
+        self,
+        world: &World,
+        armed: &str,
+        action: &str,
+        said_before: usize,
+    ) -> Result<bool, ChaosError> {
+        let service = world.system.service(self.program);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = service.exit_status().await {
+                let died = status.signal() == Some(Signal::SIGABRT as i32);
+                if died || status.code() == Some(EXIT_CODE) {
+                    return Ok(true);
+                }
+                // What it needs is down at the moment.
+                sleep(LOOK_EVERY * 10).await;
+                service.start_failing(armed).await?;
+            } else if self.said(world)? > said_before && !matches!(action, "abort" | "exit") {
+                world.recorder.more_calls(CALLS).await;
+                return Ok(true);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(false)
+    }
+
+    /// How often the program has said that it fails there.
+    fn said(self, world: &World) -> Result<usize, ChaosError> {
+        let log = world.system.service(self.program).log();
+        let text = fs::read(log)?;
+        let text = String::from_utf8_lossy(&text);
+        let says = |line: &&str| line.contains("failing on purpose") && line.contains(self.point);
+        Ok(text.lines().filter(says).count())
+    }
+}

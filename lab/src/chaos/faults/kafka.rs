@@ -1,0 +1,60 @@
+//! The broker is killed, stopped, or frozen.
+//!
+//! A single partition without a leader cannot be had with one broker: all of them are there, or none. These faults are that case.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::{FutureExt, LocalBoxFuture};
+use rand::{Rng, rngs::StdRng};
+use tokio::time::sleep;
+
+use super::{Fault, Lane, Struck};
+use crate::chaos::{ChaosError, World};
+
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Killed,
+    Stopped,
+    Frozen,
+}
+
+/// All kinds.
+pub(super) fn all() -> Vec<Arc<dyn Fault>> {
+    let all = [Trouble::Killed, Trouble::Stopped, Trouble::Frozen];
+    all.into_iter().map(|trouble| Arc::new(trouble) as Arc<dyn Fault>).collect()
+}
+
+impl Fault for Trouble {
+    fn name(&self) -> String {
+        let what = match self {
+            Self::Killed => "killed",
+            Self::Stopped => "stopped",
+            Self::Frozen => "frozen",
+        };
+        format!("kafka.{what}")
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Servers
+    }
+
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        mut random: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
+        let pause = Duration::from_millis(random.random_range(100..3_000));
+        async move {
+            match self {
+                Self::Killed => world.kafka().kill().await?,
+                Self::Stopped => world.kafka().stop().await?,
+                Self::Frozen => world.kafka().pause().await?,
+            }
+            sleep(pause).await;
+            world.kafka().resume().await?;
+            world.kafka().start().await?;
+            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+        }
+        .boxed_local()
+    }
+}

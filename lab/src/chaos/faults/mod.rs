@@ -1,0 +1,134 @@
+//! What is broken: one file a kind. A newcomer adds a fault by a file that implements [`Fault`] and a line in `everything`.
+
+mod debezium;
+mod fail_points;
+mod kafka;
+mod links;
+mod operator;
+mod postgres;
+mod records;
+mod relays;
+mod signals;
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures::future::LocalBoxFuture;
+use rand::rngs::StdRng;
+
+use super::{ChaosError, World, relay::Relay};
+use crate::{campaign::Delivery, processes::Program};
+
+/// What a fault keeps busy: one at a time happens to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// A program, or a way to or from it.
+    StoreManager,
+    /// The same.
+    Payments,
+    /// The same.
+    Relay,
+    /// PostgreSQL, Kafka, and what stands on its topics.
+    Servers,
+}
+
+impl Lane {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::StoreManager, Self::Payments, Self::Relay, Self::Servers];
+}
+
+impl From<Program> for Lane {
+    fn from(program: Program) -> Self {
+        match program {
+            Program::StoreManager => Self::StoreManager,
+            Program::Payments => Self::Payments,
+            Program::OutboxRelay => Self::Relay,
+        }
+    }
+}
+
+/// Whether a fault has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Struck {
+    /// It has, in this way.
+    Yes(String),
+    /// Nobody came by the place in time.
+    No,
+}
+
+/// Something that is broken and healed again.
+pub trait Fault: Debug {
+    /// What it is called: whom it befalls, and what it is.
+    fn name(&self) -> String;
+
+    /// What it keeps busy.
+    fn lane(&self) -> Lane;
+
+    /// Whether it can happen where the relay delivers so.
+    fn applies_to(&self, delivery: Delivery) -> bool {
+        let _ = delivery;
+        true
+    }
+
+    /// The relay that there must be, if not either will do.
+    fn only_with(&self) -> Option<Relay> {
+        (self.lane() == Lane::Relay).then_some(Relay::OutboxRelay)
+    }
+
+    /// Breaks, waits, and heals.
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        random: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>>;
+}
+
+/// All faults there are with this relay, those of the road in its order first.
+#[must_use]
+pub fn catalogue(relay: Relay) -> Vec<Arc<dyn Fault>> {
+    let mut all = everything();
+    all.retain(|fault| fault.only_with().is_none_or(|only| only == relay));
+    all
+}
+
+fn everything() -> Vec<Arc<dyn Fault>> {
+    let mut all = fail_points::all();
+    all.extend(debezium::all());
+    all.extend(signals::all());
+    all.extend(relays::all());
+    all.extend(postgres::all());
+    all.extend(kafka::all());
+    all.extend(links::all());
+    all.extend(records::all());
+    all
+}
+
+/// The fault of that name; that of a fail point may say what happens there, as `payments:worker.called=abort`.
+///
+/// # Errors
+/// [`ChaosError::UnknownFault`].
+pub fn named(name: &str) -> Result<Arc<dyn Fault>, ChaosError> {
+    let found = everything().into_iter().find(|fault| fault.name() == name);
+    found
+        .or_else(|| fail_points::named(name))
+        .ok_or_else(|| ChaosError::UnknownFault(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_and_is_found_by_it() {
+        let mut names: Vec<_> = everything().iter().map(|fault| fault.name()).collect();
+        for name in &names {
+            assert_eq!(named(name).unwrap().name(), *name);
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        let aborted = "payments:worker.called=abort";
+        assert_eq!(named(aborted).unwrap().name(), aborted);
+        assert!(named("nobody.nothing").is_err() && named("payments.killed=abort").is_err());
+    }
+}

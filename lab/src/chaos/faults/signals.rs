@@ -1,0 +1,71 @@
+//! A program is killed, asked to stop, or frozen.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::{FutureExt, LocalBoxFuture};
+use rand::{Rng, rngs::StdRng};
+use tokio::time::sleep;
+
+use super::{Fault, Lane, Struck};
+use crate::{
+    chaos::{ChaosError, World},
+    processes::Program,
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    Killed,
+    Stopped,
+    Frozen,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Signalled {
+    program: Program,
+    blow: Blow,
+}
+
+/// Each blow to each program.
+pub(super) fn all() -> Vec<Arc<dyn Fault>> {
+    let blows = [Blow::Killed, Blow::Stopped, Blow::Frozen];
+    let of = |program| {
+        blows.into_iter().map(move |blow| Arc::new(Signalled { program, blow }) as Arc<dyn Fault>)
+    };
+    Program::ALL.into_iter().flat_map(of).collect()
+}
+
+impl Fault for Signalled {
+    fn name(&self) -> String {
+        let blow = match self.blow {
+            Blow::Killed => "killed",
+            Blow::Stopped => "stopped",
+            Blow::Frozen => "frozen",
+        };
+        format!("{}.{blow}", self.program.name())
+    }
+
+    fn lane(&self) -> Lane {
+        self.program.into()
+    }
+
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        mut random: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
+        let pause = Duration::from_millis(random.random_range(0..1_500));
+        async move {
+            let service = world.system.service(self.program);
+            match self.blow {
+                Blow::Killed => service.kill().await,
+                Blow::Stopped => world.stop(self.program).await,
+                Blow::Frozen => service.pause().await,
+            }
+            sleep(pause).await;
+            service.resume().await;
+            world.revive(self.program).await?;
+            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+        }
+        .boxed_local()
+    }
+}

@@ -1,0 +1,204 @@
+//! Where a round happens: a system of its own, all of whose ways can be disturbed, and what its callers do there.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+use tonic::transport::{Channel, Endpoint};
+
+use super::{
+    ChaosError, Plan,
+    relay::{self, Relay},
+    workload::Recorder,
+};
+use crate::{
+    links::Link,
+    processes::Program,
+    stack::{Debezium, Kafka, Postgres, Proxy, Stack, Way},
+    system::{System, SystemOptions},
+};
+
+/// How long a program may take to serve again, also while what it needs is down.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a lane waits for orders to be completed before its next fault.
+const CALM: Duration = Duration::from_secs(6);
+
+/// Few enough that all can be used up.
+const CONNECTIONS: &str = "max_connections=90";
+
+/// A consumer that was killed or is frozen is taken for dead so soon that orders go on between two faults.
+const IMPATIENT: &str = "session.timeout.ms=2000,heartbeat.interval.ms=500";
+
+/// Orders above it are declined by the simulated provider, in cents.
+pub(super) const PAYMENT_LIMIT: i64 = 500_000;
+
+/// A system and its callers' record.
+#[derive(Debug)]
+pub struct World {
+    pub(super) system: System,
+    pub(super) recorder: Recorder,
+    /// One for each database, if they are the relay.
+    pub(super) debezium: Vec<Debezium>,
+    relay: Relay,
+}
+
+impl World {
+    /// A fresh system with servers of its own.
+    pub(super) async fn open(stack: &Stack, plan: &Plan) -> Result<Self, ChaosError> {
+        let set = |program, name: &str, value: &str| (program, name.to_owned(), value.to_owned());
+        let impatient = |program| set(program, "CONSUMER_SETTINGS", IMPATIENT);
+        let options = SystemOptions {
+            own_postgres: true,
+            linked: true,
+            postgres_settings: vec![CONNECTIONS.to_owned()],
+            environment: vec![
+                impatient(Program::StoreManager),
+                impatient(Program::Payments),
+                set(Program::OutboxRelay, "RELAY_DELIVERY", plan.delivery.name()),
+                set(Program::Payments, "PROVIDER_DECLINE_ABOVE_MINOR", &PAYMENT_LIMIT.to_string()),
+            ],
+            stopped: if plan.relay == Relay::Debezium {
+                vec![Program::OutboxRelay]
+            } else {
+                Vec::new()
+            },
+        };
+        let system = System::start_with(stack, options).await?;
+        let databases = [system.store_manager_database(), system.payments_database()];
+        let debezium = match plan.relay {
+            Relay::OutboxRelay => Vec::new(),
+            Relay::Debezium => relay::debezium(stack, databases, system.kafka().brokers()).await?,
+        };
+        Ok(Self { system, recorder: Recorder::default(), debezium, relay: plan.relay })
+    }
+
+    /// The system.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// A way that a fault disturbs.
+    pub(super) fn link(&self, link: Link) -> Result<&Proxy, ChaosError> {
+        self.system.links().and_then(|links| links.get(link)).ok_or(ChaosError::Missing("link"))
+    }
+
+    /// The database server.
+    pub(super) fn postgres(&self) -> Result<&Postgres, ChaosError> {
+        self.system.postgres().ok_or(ChaosError::Missing("PostgreSQL of its own"))
+    }
+
+    /// The broker.
+    pub(super) fn kafka(&self) -> &Kafka {
+        self.system.kafka()
+    }
+
+    /// A connection to a service, through its link.
+    pub(super) fn channel(&self, program: Program) -> Result<Channel, ChaosError> {
+        let address = self.link(Link::Callers(program))?.address();
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .expect("a socket address makes a valid URL");
+        Ok(endpoint.connect_lazy())
+    }
+
+    /// A connection to store-manager's database that no fault but the server's own disturbs.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(self.system.store_manager_database()).await
+    }
+
+    /// Starts a program until it serves: what it needs may be down.
+    pub(super) async fn revive(&self, program: Program) -> Result<(), ChaosError> {
+        let service = self.system.service(program);
+        persistently(async || {
+            let started = service.start().await;
+            if started.is_err() {
+                service.kill().await;
+            }
+            started
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Starts the Debezium Servers that do not run: they end by themselves where Kafka is away for long.
+    pub(super) async fn revive_debezium(&self) -> Result<(), ChaosError> {
+        for server in &self.debezium {
+            persistently(async || server.start().await).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops a program tidily, or as it can be stopped.
+    pub(super) async fn stop(&self, program: Program) {
+        let service = self.system.service(program);
+        if service.stop().await.is_err() {
+            service.kill().await;
+        }
+    }
+
+    /// Makes everything whole again.
+    pub(super) async fn heal(&self) -> Result<(), ChaosError> {
+        for link in Link::ALL {
+            self.link(link)?.set(Way::Open);
+        }
+        self.postgres()?.start().await?;
+        self.kafka().resume().await?;
+        self.kafka().start().await?;
+        for program in Program::ALL {
+            if program != Program::OutboxRelay || self.relay == Relay::OutboxRelay {
+                self.system.service(program).resume().await;
+                self.revive(program).await?;
+            }
+        }
+        self.revive_debezium().await
+    }
+
+    /// Waits until more than `before` orders are completed, so that there are orders on every step again; not for long, since what
+    /// happens in other lanes may keep them from it. Answers how many are.
+    pub(super) async fn more_completed(&self, before: i64) -> i64 {
+        let deadline = Instant::now() + CALM;
+        let mut completed = before;
+        while completed <= before && Instant::now() < deadline {
+            let look = async {
+                let sql = "SELECT count(*) FROM store_manager.orders WHERE state = 'COMPLETED'";
+                sqlx::query_scalar(sql).fetch_one(&mut self.connect().await?).await
+            };
+            let looked = tokio::time::timeout(PAUSE * 5, Box::pin(look)).await;
+            completed = looked.unwrap_or(Ok(before)).unwrap_or(before);
+            sleep(PAUSE).await;
+        }
+        completed
+    }
+
+    /// How many orders are where on the road: to have their stock taken, their payment created, or their cancelling done. None if
+    /// the database does not answer.
+    pub(super) async fn under_way(&self) -> [bool; 3] {
+        let look = async {
+            let states: Vec<String> = sqlx::query_scalar(
+                "SELECT DISTINCT state FROM store_manager.orders
+                WHERE state IN ('DECREASING_STOCK', 'CREATING_PAYMENT', 'CANCELLING')",
+            )
+            .fetch_all(&mut self.connect().await?)
+            .await?;
+            Ok::<_, sqlx::Error>(states)
+        };
+        let states = tokio::time::timeout(PAUSE, Box::pin(look)).await;
+        let states = states.ok().and_then(Result::ok).unwrap_or_default();
+        ["DECREASING_STOCK", "CREATING_PAYMENT", "CANCELLING"]
+            .map(|state| states.iter().any(|found| found == state))
+    }
+}
+
+/// Tries until it succeeds, or until its failure has lasted.
+pub(super) async fn persistently<T, E>(
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
+            result => return result,
+        }
+    }
+}

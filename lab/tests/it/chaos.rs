@@ -1,0 +1,105 @@
+//! Everything is broken under a load of orders, and every promise holds; a broken promise is seen.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
+use lab::{
+    campaign::Delivery,
+    chaos::{
+        ChaosError, Coverage, Fault, Lane, Plan, Report, Struck, World, covering, faults, round,
+        shrink,
+    },
+    invariants::Invariant,
+    stack::Stack,
+};
+use rand::rngs::StdRng;
+use sqlx::{Connection, PgConnection};
+use tokio::time::sleep;
+
+/// Rounds that have every fault between them.
+const ROUNDS: usize = 4;
+
+/// Rounds played at once: more would only be slower on two cores.
+const PARALLEL: usize = 2;
+
+/// The first seed, or the one that `LAB_SEED` gives back.
+fn seed() -> u64 {
+    std::env::var("LAB_SEED").map_or(1, |seed| seed.parse().unwrap())
+}
+
+async fn play(plans: &[Plan]) -> Vec<Report> {
+    let stack = Stack::shared().await.unwrap();
+    let rounds = stream::iter(plans).map(|plan| Box::pin(round(stack, plan)));
+    let reports = rounds.buffer_unordered(PARALLEL).inspect_ok(|report| println!("{report}"));
+    reports.try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_broken_at_whichever_step_every_promise_holds() {
+    let reports = play(&covering(seed(), ROUNDS)).await;
+    let mut coverage = Coverage::default();
+    reports.iter().for_each(|report| coverage.merge(&report.coverage));
+    // What nobody came by in time, since others kept its process down, has a round by itself.
+    let alone: Vec<_> = coverage
+        .not_reached()
+        .iter()
+        .map(|name| Plan::with(seed(), Delivery::ExactlyOnce, vec![faults::named(name).unwrap()]))
+        .collect();
+    let alone = play(&alone).await;
+    alone.iter().for_each(|report| coverage.merge(&report.coverage));
+    println!("{coverage}");
+    let bad = reports.iter().chain(&alone).filter(|report| !report.is_good()).count();
+    assert_eq!(bad, 0, "rounds are bad, see above");
+    assert!(coverage.not_reached().is_empty(), "never reached: {:?}", coverage.not_reached());
+}
+
+/// Not a fault that a store must stand: an amount is changed behind its back.
+#[derive(Debug)]
+struct Forged;
+
+impl Fault for Forged {
+    fn name(&self) -> String {
+        "payment.forged".to_owned()
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Servers
+    }
+
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        _: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
+        async move {
+            let mut payments = PgConnection::connect(world.system().payments_database()).await?;
+            let forge = "UPDATE payments.payments SET amount_minor = amount_minor + 1
+                WHERE payment_id = (SELECT min(payment_id::text)::uuid FROM payments.payments)";
+            while sqlx::query(forge).execute(&mut payments).await?.rows_affected() == 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+            Ok(Struck::Yes("one".to_owned()))
+        }
+        .boxed_local()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_promise_is_seen_and_what_does_not_matter_is_left_out() {
+    let harmless = ["callers-payments.reset", "payments.stopped"].map(faults::named);
+    let mut faults: Vec<Arc<dyn Fault>> = harmless.into_iter().map(Result::unwrap).collect();
+    faults.insert(1, Arc::new(Forged));
+    let report = play(&[Plan::with(seed(), Delivery::AtLeastOnce, faults)]).await.remove(0);
+    let broken: Vec<_> =
+        report.verdicts.iter().filter(|verdict| !verdict.holds()).map(|v| v.invariant).collect();
+    assert_eq!(broken, [Invariant::I7]);
+    let page = report.to_string();
+    for part in
+        ["A PROMISE IS BROKEN", "event   PaymentCreated", "caller  CreateOrder", "again: lab chaos"]
+    {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let smallest = shrink(Stack::shared().await.unwrap(), report).await.unwrap();
+    let names: Vec<_> = smallest.plan.strikes.iter().map(|strike| strike.fault.name()).collect();
+    assert_eq!(names, ["payment.forged"]);
+}

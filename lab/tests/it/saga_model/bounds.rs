@@ -1,0 +1,42 @@
+//! What a run of the model is about.
+
+use super::{promises::Sight, world::World};
+
+/// One precaution that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// No inbox, and OrderCreated takes the stock whatever the state is.
+    RepeatsCount,
+    /// The stock is given back when the payment has failed, and again when that is announced.
+    RestocksTwice,
+    /// A cancel gives the stock back at once: payments is not asked whether it is in time.
+    CancelsAlone,
+}
+
+/// How much there is, and how it may go wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Orders, each of one unit of the product.
+    pub(super) orders: usize,
+    /// Units at the start.
+    pub(super) stock: i64,
+    /// Whether an event that comes again is recognised by its id. Without, the states have to.
+    pub(super) inbox: bool,
+    /// What is missing.
+    pub(super) flaw: Option<Flaw>,
+    /// What must be seen somewhere.
+    pub(super) sights: &'static [Sight],
+}
+
+impl Bounds {
+    /// Whether it is this flaw that the run is about.
+    pub(super) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+}
+
+/// Nothing that is there is more than was at the start, and nothing less than none.
+pub(super) fn stock_adds_up(bounds: &Bounds, world: &World) -> bool {
+    let held = world.orders.iter().filter(|order| order.holds_stock()).count();
+    world.on_hand >= 0 && world.on_hand + i64::try_from(held).unwrap() == bounds.stock
+}

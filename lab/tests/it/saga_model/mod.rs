@@ -1,0 +1,49 @@
+//! A model of the whole saga, in which every order of its steps is tried: two orders over the same product, a caller who cancels
+//! and pays whenever there is something to cancel or pay, a provider that accepts or refuses, events that overtake each other across
+//! topics and come again, processes that die between any two transactions.
+//!
+//! The decisions are not modelled: `store_manager::domain` and `payments::domain` run as they are, and so do the rules of the
+//! provider's ledger. What the model adds is what surrounds them: which step does what to the order's row
+//! (`store-manager/src/steps/`), that a payment's row is made by whichever event comes first (`payments/src/handlers/`), and that
+//! the worker asks the provider outside any transaction (`payments/src/worker/`).
+//!
+//! A transaction (inbox, rows, outbox) is one step; so a process that dies shows as a step that comes later, an event that
+//! comes again, and an answer of the provider that nobody has written down.
+
+mod bounds;
+mod event;
+mod orders;
+mod payments;
+mod promises;
+mod runs;
+mod steps;
+mod world;
+
+use stateright::{Model, Property};
+
+use bounds::Bounds;
+use steps::Step;
+use world::World;
+
+impl Model for Bounds {
+    type State = World;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self)]
+    }
+
+    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        world.steps(self, steps);
+    }
+
+    fn next_state(&self, world: &World, step: Step) -> Option<World> {
+        Some(world.clone().after(step, self))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let promises = promises::PROMISES.iter().map(|&(name, kept)| Property::always(name, kept));
+        let sights = self.sights.iter().map(|&(name, seen)| Property::sometimes(name, seen));
+        promises.chain(sights).collect()
+    }
+}
