@@ -118,6 +118,8 @@ async fn carry(client: TcpStream, server: SocketAddr, condition: watch::Receiver
     let is_broken = match &mut server {
         None => true,
         Some(server) => tokio::select! {
+            // First: what waits must not slip through when the way opens again.
+            biased;
             () = broken(condition.clone()) => true,
             () = pump_both(&mut client, server, &condition) => false,
         },
