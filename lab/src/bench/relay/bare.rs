@@ -51,7 +51,8 @@ pub async fn bare_pipeline(options: BareOptions) -> anyhow::Result<()> {
     let mut connection = database.options(SESSION).connect().await?;
     let mut head = 0_i64;
     loop {
-        let mut rows = sqlx::query(READ_PAGE).bind(head).bind(PAGE_ROWS).fetch(&mut connection);
+        let rows = sqlx::query(READ_PAGE).bind(head).bind(i64::MAX).bind(PAGE_ROWS);
+        let mut rows = rows.fetch(&mut connection);
         let mut taken = 0;
         while let Some(row) = rows.try_next().await? {
             head = row.try_get(0)?;
