@@ -1,5 +1,7 @@
 //! The store that commits, and then publishes straight to Kafka.
 
+use std::time::Duration;
+
 use indicatif::ProgressBar;
 use proto::store::stock::v1::stock_service_client::StockServiceClient;
 
@@ -41,7 +43,7 @@ pub(super) async fn play(
     }
     shop.start(None).await?;
     shop.rests().await?;
-    books.judge(units).await
+    books.judge(units, Duration::ZERO).await
 }
 
 /// Here an order has the id of its request.

@@ -46,7 +46,7 @@ pub(super) async fn play(
     for round in kills.chunks(ROUND) {
         ours.round(round, bar).await?;
     }
-    ours.books().judge(units).await
+    ours.books().judge(units, PATIENCE).await
 }
 
 /// So much more stock that no order is short.

@@ -1,6 +1,9 @@
 //! What became of the orders of a store.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -8,7 +11,7 @@ use uuid::Uuid;
 
 use super::{LostWindowError, Outcome};
 use crate::{
-    audit::{Snapshot, Sources, audit},
+    audit::{Sources, at_rest, audit},
     campaign::Delivery,
     naive,
 };
@@ -61,15 +64,19 @@ impl Books<'_> {
         Ok(units.fetch_one(&mut connection).await?)
     }
 
-    /// Counts, where there were `units` at the start, and has the auditor look.
-    pub(super) async fn judge(self, units: i64) -> Result<Outcome, LostWindowError> {
-        let tally = self.count(units).await?;
+    /// Counts once all is at rest or `patience` is over, where there were `units` at the start, and has the auditor look.
+    pub(super) async fn judge(
+        self,
+        units: i64,
+        patience: Duration,
+    ) -> Result<Outcome, LostWindowError> {
         let sources = Sources {
             store_manager: self.orders.to_owned(),
             payments: self.payments.to_owned(),
             brokers: self.brokers.to_owned(),
         };
-        let snapshot = Snapshot::read(&sources).await?;
+        let snapshot = at_rest(&sources, patience).await?.snapshot;
+        let tally = self.count(units).await?;
         Ok(Outcome { tally, verdicts: audit(&snapshot, None, Delivery::AtLeastOnce) })
     }
 

@@ -5,7 +5,6 @@
 mod audit;
 mod bench;
 mod campaign;
-mod chaos;
 mod compose;
 mod debezium;
 mod docs;
