@@ -123,9 +123,7 @@ impl Tap {
             .create()?;
         let mut assignment = TopicPartitionList::new();
         for topic in topics {
-            let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
-            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-            for partition in partitions.map(MetadataPartition::id) {
+            for partition in partitions(&consumer, topic)? {
                 let offset = match from {
                     From::Beginning => Offset::Beginning,
                     From::Now => Offset::Offset(end(&consumer, topic, partition)?),
@@ -135,6 +133,23 @@ impl Tap {
         }
         consumer.assign(&assignment)?;
         Ok(Self(consumer))
+    }
+}
+
+/// The partitions of a topic. A broker may need a moment to know one that has just been created, and tells none of it until then.
+fn partitions(consumer: &StreamConsumer, topic: &str) -> KafkaResult<Vec<i32>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        let ids: Vec<i32> = partitions.map(MetadataPartition::id).collect();
+        if !ids.is_empty() {
+            return Ok(ids);
+        }
+        if Instant::now() >= deadline {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+        }
+        thread::sleep(PAUSE);
     }
 }
 
