@@ -142,9 +142,10 @@ impl World {
         for link in Link::ALL {
             self.link(link)?.set(Way::Open);
         }
-        self.postgres()?.start().await?;
+        let postgres = self.postgres()?;
+        persistently(async || postgres.start().await).await?;
         self.kafka().resume().await?;
-        self.kafka().start().await?;
+        persistently(async || self.kafka().start().await).await?;
         for program in Program::ALL {
             if program != Program::OutboxRelay || self.relay == Relay::OutboxRelay {
                 self.system.service(program).resume().await;

@@ -9,7 +9,7 @@ use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
 use super::{Fault, Lane, Struck};
-use crate::chaos::{ChaosError, World};
+use crate::chaos::{ChaosError, World, world::persistently};
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -52,7 +52,7 @@ impl Fault for Trouble {
             }
             sleep(pause).await;
             world.kafka().resume().await?;
-            world.kafka().start().await?;
+            persistently(async || world.kafka().start().await).await?;
             Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
         }
         .boxed_local()

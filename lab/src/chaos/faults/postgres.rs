@@ -57,7 +57,8 @@ impl Fault for Trouble {
                 Self::Stopped => {
                     world.postgres()?.stop().await?;
                     sleep(pause).await;
-                    world.postgres()?.start().await?;
+                    let postgres = world.postgres()?;
+                    persistently(async || postgres.start().await).await?;
                     Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
                 }
                 Self::BackendsEnded => {
