@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
+use crate::blocking::blocking;
 use crate::fault::Fault;
 use crate::kafka::KafkaOptions;
 use crate::source::client::{ClientLog, report};
@@ -103,13 +104,10 @@ pub(crate) fn metadata(
 /// Asks Kafka for the same with a client of its own.
 pub(crate) async fn ask(kafka: &KafkaOptions, topic: Option<&str>) -> Result<Metadata, Fault> {
     let (kafka, topic) = (kafka.clone(), topic.map(str::to_owned));
-    let asked = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let consumer = consumer(&kafka, "read_committed")
             .map_err(|error| Fault::of_kafka(&error, &kafka.brokers, &[]))?;
         metadata(&consumer, &kafka, topic.as_deref())
-    });
-    match asked.await {
-        Ok(metadata) => metadata,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    })
+    .await
 }

@@ -7,6 +7,7 @@
 //! Writers pay one INSERT. The relay writes no row of the outbox: only that the table has ever been published, that its leader is alive,
 //! and answers to its operators.
 
+mod blocking;
 mod broker;
 mod config;
 mod core;

@@ -7,6 +7,7 @@ use std::{
 
 use futures::future::try_join_all;
 use rand::Rng;
+use runtime::with_causes;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -111,7 +112,7 @@ pub async fn round(arena: &Arena<'_>, plan: Plan) -> Result<Report, RoundError> 
     let played = Box::pin(play(&place, plan)).await;
     let mut report = match played {
         Ok(report) => report,
-        Err(error) => Report { error: Some(chain(&error)), ..Report::of(plan) },
+        Err(error) => Report { error: Some(with_causes(&error)), ..Report::of(plan) },
     };
     report.took = began.elapsed();
     if report.is_good() {
@@ -122,11 +123,6 @@ pub async fn round(arena: &Arena<'_>, plan: Plan) -> Result<Report, RoundError> 
         report.logs = Some(kept);
     }
     Ok(report)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let cause = error.source().map(|cause| format!(": {}", chain(cause))).unwrap_or_default();
-    format!("{error}{cause}")
 }
 
 async fn play(place: &Place, plan: Plan) -> Result<Report, RoundError> {

@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
+use crate::blocking::blocking;
 use crate::core::progress::Progress;
 use crate::fault::Fault;
 use crate::operator::arguments::ProgressArgs;
@@ -45,12 +46,9 @@ pub(crate) async fn read_progress(
     name: &str,
 ) -> Result<Option<Progress>, Fault> {
     let (kafka, topic, source) = (args.kafka.clone(), args.progress_topic.clone(), name.to_owned());
-    let read = tokio::task::spawn_blocking(move || {
+    let read = blocking(move || {
         let records = progress_topic::read(&kafka, &topic, &source)?;
         Progress::decode(&source, &records).map_err(ReadProgressError::from)
     });
-    match read.await {
-        Ok(progress) => progress.map_err(|error| Fault::of_progress(&error, &args.kafka.brokers)),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    read.await.map_err(|error| Fault::of_progress(&error, &args.kafka.brokers))
 }

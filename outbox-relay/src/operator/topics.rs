@@ -154,16 +154,6 @@ impl Reader {
     }
 }
 
-/// Runs what blocks where that is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
-}
-
 fn silent(topic: &str) -> Fault {
     Fault::new(
         format!("topic {topic} has sent nothing for {} s", PATIENCE.as_secs()),

@@ -10,6 +10,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifie
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::blocking::blocking;
 use crate::kafka::KafkaOptions;
 use crate::source::client::ClientLog;
 
@@ -149,15 +150,12 @@ impl Destinations {
     /// Whether the cluster knows the topic.
     async fn exists(&self, topic: &str) -> KafkaResult<bool> {
         let (admin, name) = (Arc::clone(&self.admin), topic.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let metadata = admin.inner().fetch_metadata(Some(&name), TIMEOUT)?;
             let missing = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
             Ok(metadata.topics().iter().any(|topic| topic.error() != Some(missing)))
-        });
-        match asked.await {
-            Ok(exists) => exists,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        })
+        .await
     }
 }
 

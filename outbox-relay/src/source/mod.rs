@@ -34,6 +34,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::blocking::blocking;
 use crate::broker;
 use uuid::Uuid;
 
@@ -413,11 +414,7 @@ impl Source {
     async fn read_progress(&self) -> Result<Records, SourceError> {
         let (kafka, topic, name) =
             (self.kafka.clone(), self.progress_topic.clone(), self.name.clone());
-        let read = tokio::task::spawn_blocking(move || progress_topic::read(&kafka, &topic, &name));
-        match read.await {
-            Ok(records) => Ok(records?),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        Ok(blocking(move || progress_topic::read(&kafka, &topic, &name)).await?)
     }
 }
 

@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::blocking::blocking;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::client::report;
@@ -174,8 +175,8 @@ impl Producer {
     /// Ends whatever transaction a former owner of the source has left: from now on that one can commit nothing.
     pub(crate) async fn fence(&self) -> Result<(), SendError> {
         let producer = Arc::clone(&self.producer);
-        blocking(move || producer.init_transactions(FENCING_TIMEOUT).map_err(|e| e.to_string()))
-            .await
+        let fenced = blocking(move || producer.init_transactions(FENCING_TIMEOUT)).await;
+        fenced.map_err(|error| SendError::Unknown { reason: error.to_string() })
     }
 
     /// Begins a transaction.
@@ -188,7 +189,8 @@ impl Producer {
     /// Commits it, once everything in it has arrived. After an error nobody knows whether it is committed.
     pub(crate) async fn commit(&self) -> Result<(), SendError> {
         let producer = Arc::clone(&self.producer);
-        blocking(move || commit(&producer, COMMIT_TIMEOUT)).await
+        let committed = blocking(move || commit(&producer, COMMIT_TIMEOUT)).await;
+        committed.map_err(|reason| SendError::Unknown { reason })
     }
 
     /// Hands a record of `page` over; its outcome is reported later.
@@ -364,15 +366,6 @@ fn event_id(message: &impl Message) -> Option<Uuid> {
     let headers = message.headers()?;
     let header = headers.iter().find(|header| header.key == "ce_id")?;
     std::str::from_utf8(header.value?).ok()?.parse().ok()
-}
-
-async fn blocking(
-    work: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> Result<(), SendError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|reason| SendError::Unknown { reason }),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,16 +1,41 @@
 //! Memory stays under a cap, whatever the backlog and the size of its rows.
 
-use std::fs;
+use std::{fmt::Display, fs};
 
 use crate::world::{Relay, World, execute};
 
 /// What a relay of one source may ever need.
 pub(crate) const CAP_KB: u64 = 64 * 1024;
 
+/// The most memory that the relay ever had.
 pub(crate) fn peak_kb(relay: &Relay) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", relay.process.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    peak_kb_of(relay.process.pid()).unwrap()
+}
+
+/// The most memory that a process ever had; none if it has ended.
+pub(crate) fn peak_kb_of(pid: impl Display) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse().unwrap())
+}
+
+/// Writes so many rows of 800 kB and waits until a relay has published them.
+pub(crate) async fn publish_large_rows(world: &World, rows: usize) -> Relay {
+    let mut connection = world.connect().await;
+    execute(
+        &mut connection,
+        format!(
+            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', number::text, 'T', 's', number::text,
+                convert_to(repeat(md5(number::text), 25000), 'UTF8')
+            FROM generate_series(1, {rows}) AS number",
+            world.topic
+        ),
+    )
+    .await;
+    let relay = world.leader(&[]).await;
+    relay.until("main", |source| source["watermark"] == rows && source["in_flight"] == 0).await;
+    relay
 }
 
 #[tokio::test]
@@ -42,20 +67,7 @@ async fn memory_stays_bounded_on_a_backlog_of_many_rows() {
 async fn memory_stays_bounded_on_a_backlog_of_large_rows() {
     const ROWS: usize = 400;
     let world = World::new().await;
-    let mut connection = world.connect().await;
-    execute(
-        &mut connection,
-        format!(
-            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), '{}', number::text, 'T', 's', number::text,
-                convert_to(repeat(md5(number::text), 25000), 'UTF8')
-            FROM generate_series(1, {ROWS}) AS number",
-            world.topic
-        ),
-    )
-    .await;
-    let relay = world.leader(&[]).await;
-    relay.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
+    let relay = publish_large_rows(&world, ROWS).await;
     let peak = peak_kb(&relay);
     println!("peak resident memory on {ROWS} rows of 800 kB: {peak} kB");
     assert!(peak < CAP_KB, "{peak} kB");

@@ -1,5 +1,6 @@
 //! What the progress of a source claims, and what is therefore expected on the topics.
 
+use crate::blocking::blocking;
 use crate::core::gaps::Run;
 use crate::core::ledger::Reached;
 use crate::core::parked::Parked;
@@ -9,7 +10,6 @@ use crate::operator::arguments::ProgressArgs;
 use crate::operator::audit::missing::Expected;
 use crate::operator::rows::{self, Rows};
 use crate::operator::standing::{self, Standing};
-use crate::operator::topics::blocking;
 use crate::source::identity;
 use crate::source::progress_topic;
 use crate::sources::SourceAddress;

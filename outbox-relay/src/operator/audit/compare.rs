@@ -12,6 +12,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::blocking::blocking;
 use crate::core::gaps::{Gaps, Run};
 use crate::core::position::Position;
 use crate::fault::Fault;
@@ -23,7 +24,7 @@ use crate::operator::dead_letters::REDRIVEN_HEADER;
 use crate::operator::meter::Meter;
 use crate::operator::replay::REPLAY_HEADER;
 use crate::operator::rows::Rows;
-use crate::operator::topics::{Reader, Span, blocking};
+use crate::operator::topics::{Reader, Span};
 
 /// What a topic has told.
 #[derive(Clone, Debug, Serialize)]

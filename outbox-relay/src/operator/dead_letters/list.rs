@@ -5,12 +5,13 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::fault::Fault;
 use crate::operator::Verdict;
 use crate::operator::dead_letters::letter::{Letter, existing_spans};
 use crate::operator::dead_letters::{ListOptions, SUFFIX, marks};
 use crate::operator::error::CommandError;
-use crate::operator::topics::{Reader, blocking};
+use crate::operator::topics::Reader;
 
 /// The dead letters of a topic.
 #[derive(Debug, Serialize)]

@@ -8,6 +8,7 @@ use runtime::fail_points;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use crate::blocking::blocking;
 use crate::fault::Fault;
 use crate::operator::Verdict;
 use crate::operator::dead_letters::letter::{Letter, existing_spans, visit_one};
@@ -16,7 +17,7 @@ use crate::operator::dead_letters::{REDRIVEN_HEADER, RedriveOptions};
 use crate::operator::error::CommandError;
 use crate::operator::output::now;
 use crate::operator::sender::Sender;
-use crate::operator::topics::{Reader, Span, blocking};
+use crate::operator::topics::{Reader, Span};
 use crate::source::producer::Delivery;
 
 /// Fail point: the letters are sent and marked; nothing is committed since the last portion.
@@ -70,7 +71,7 @@ pub(crate) async fn redrive(options: &RedriveOptions) -> Result<Verdict, Command
         };
         let mut redrive = Redrive { options: asked, runtime, marks, sender, report };
         redrive.run()?;
-        Ok((redrive.report, redrive.sender))
+        Ok::<_, Fault>((redrive.report, redrive.sender))
     })
     .await?;
     if let Some(sender) = sender {

@@ -6,11 +6,13 @@ use std::io::{self, Write as _};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use serde::Serialize;
 
+use crate::blocking::blocking;
+use crate::fault::Fault;
 use crate::operator::Verdict;
 use crate::operator::dead_letters::letter::{Letter, visit_one};
 use crate::operator::dead_letters::{ShowOptions, marks};
 use crate::operator::error::CommandError;
-use crate::operator::topics::{Reader, blocking};
+use crate::operator::topics::Reader;
 
 /// A dead letter, whole.
 #[derive(Debug, Serialize)]
@@ -38,7 +40,7 @@ pub(crate) async fn show(options: &ShowOptions) -> Result<Verdict, CommandError>
             shown = Some(ShowReport::of(message, Letter::read(message, &marks)));
             Ok(())
         })?;
-        Ok(shown)
+        Ok::<_, Fault>(shown)
     })
     .await?;
     let Some(report) = report else { return Ok(Verdict::Trouble) };

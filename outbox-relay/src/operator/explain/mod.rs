@@ -7,6 +7,7 @@ mod report;
 use clap::Args;
 use sqlx::PgConnection;
 
+use crate::blocking::blocking;
 use crate::fault::Fault;
 use crate::operator::Verdict;
 use crate::operator::arguments::{DatabaseArgs, ProgressArgs};
@@ -96,11 +97,7 @@ async fn of_row(
         return Ok(Explanation { row: Some(row), ..explanation });
     }
     let (kafka, wanted, limit) = (options.progress.kafka.clone(), row.clone(), options.records);
-    let search = tokio::task::spawn_blocking(move || records::find(&kafka, &wanted, limit));
-    let search = match search.await {
-        Ok(search) => search,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    };
+    let search = blocking(move || records::find(&kafka, &wanted, limit)).await;
     Ok(published(explanation, row, search))
 }
 
