@@ -330,7 +330,8 @@ async fn start_postgres(
     if let Some(url) = &options.postgres {
         return Ok(Postgres::external(url));
     }
-    let port = port(options.postgres_port, "PostgreSQL", " or give your own with --postgres URL")?;
+    let port =
+        port(options.postgres_port, "PostgreSQL", " or give your own with --postgres URL").await?;
     let programs = fetched(programs).await?;
     let logs = options.logs.as_deref().unwrap_or(directory);
     let mut settings = options.postgres_settings.clone();
@@ -352,8 +353,9 @@ async fn start_kafka(
     if let Some(brokers) = &options.kafka {
         return Ok(Kafka::external(brokers));
     }
-    let broker = port(options.kafka_port, "Kafka", " or give your own with --kafka HOST:PORT")?;
-    let controller = port(None, "Kafka's controller", "")?;
+    let broker =
+        port(options.kafka_port, "Kafka", " or give your own with --kafka HOST:PORT").await?;
+    let controller = port(None, "Kafka's controller", "").await?;
     let java = java::find()?;
     let programs = fetched(programs).await?;
     let logs = options.logs.clone().unwrap_or_else(|| directory.clone());
@@ -363,9 +365,13 @@ async fn start_kafka(
 }
 
 /// A fixed port or a free one.
-fn port(number: Option<u16>, what: &'static str, cure: &'static str) -> Result<u16, StackError> {
+async fn port(
+    number: Option<u16>,
+    what: &'static str,
+    cure: &'static str,
+) -> Result<u16, StackError> {
     match number {
-        Some(number) => ports::fixed(number, what, cure),
+        Some(number) => ports::fixed(number, what, cure).await,
         None => ports::free(),
     }
 }

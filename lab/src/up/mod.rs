@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// If something does not start, a program ends by itself or, with `--once`, the order does not complete.
 pub async fn run(options: UpOptions) -> anyhow::Result<()> {
-    let ports = Ports::take(&options)?;
+    let ports = Ports::take(&options).await?;
     let logs = logs(&options)?;
     let up = async {
         let store = Store::start(&options, &ports, &logs).await?;

@@ -17,7 +17,7 @@ pub(super) struct Ports {
 
 impl Ports {
     /// The usual ones, or free ones if that was asked for.
-    pub(super) fn take(options: &UpOptions) -> Result<Self, StackError> {
+    pub(super) async fn take(options: &UpOptions) -> Result<Self, StackError> {
         if options.free_ports {
             let pair = || Ok::<_, StackError>((ports::free()?, ports::free()?));
             let services = [pair()?, pair()?, (0, ports::free()?)];
@@ -25,26 +25,27 @@ impl Ports {
         }
         let postgres = match options.postgres {
             Some(_) => None,
-            None => Some(ports::fixed(
-                POSTGRES_PORT,
-                "PostgreSQL",
-                " or use --postgres or --free-ports",
-            )?),
+            None => Some(
+                ports::fixed(POSTGRES_PORT, "PostgreSQL", " or use --postgres or --free-ports")
+                    .await?,
+            ),
         };
         let kafka = match options.kafka {
             Some(_) => None,
-            None => Some(ports::fixed(KAFKA_PORT, "Kafka", " or use --kafka or --free-ports")?),
+            None => {
+                Some(ports::fixed(KAFKA_PORT, "Kafka", " or use --kafka or --free-ports").await?)
+            }
         };
         let services = [
             (
-                ports::fixed(50051, "store-manager's GRPC_LISTEN", CURE)?,
-                ports::fixed(9101, "store-manager's ADMIN_LISTEN", CURE)?,
+                ports::fixed(50051, "store-manager's GRPC_LISTEN", CURE).await?,
+                ports::fixed(9101, "store-manager's ADMIN_LISTEN", CURE).await?,
             ),
             (
-                ports::fixed(50052, "payments' GRPC_LISTEN", CURE)?,
-                ports::fixed(9102, "payments' ADMIN_LISTEN", CURE)?,
+                ports::fixed(50052, "payments' GRPC_LISTEN", CURE).await?,
+                ports::fixed(9102, "payments' ADMIN_LISTEN", CURE).await?,
             ),
-            (0, ports::fixed(9103, "outbox-relay's ADMIN_LISTEN", CURE)?),
+            (0, ports::fixed(9103, "outbox-relay's ADMIN_LISTEN", CURE).await?),
         ];
         Ok(Self { postgres, kafka, services })
     }
