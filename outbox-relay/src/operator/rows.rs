@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::core::gaps::{Gaps, Run};
 use crate::fault::Fault;
 use crate::operator::session::{self, Access};
-use crate::source::database::OutboxRow;
+use crate::source::row::OutboxRow;
 use crate::sources::SourceAddress;
 
 /// Entries read at once.
@@ -117,7 +117,8 @@ impl Rows {
 
     /// The whole rows of these numbers, as far as they are there; see [`chunks`].
     pub(crate) async fn whole(&mut self, numbers: &[i64]) -> Result<Vec<OutboxRow>, Fault> {
-        sqlx::query_file_as!(OutboxRow, "sql/read_rows.sql", numbers)
+        sqlx::query_as(include_str!("../../sql/read_rows.sql"))
+            .bind(numbers)
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| Fault::of_database(&error))

@@ -10,11 +10,10 @@ use tokio::time::timeout;
 use crate::fault::Fault;
 use crate::metrics::{Metrics, SourceMetrics};
 use crate::operator::arguments::ProgressArgs;
-use crate::source::database::OutboxRow;
 use crate::source::destinations::Destinations;
 use crate::source::producer::{Delivery, Producer, Purpose, SendError};
 use crate::source::record::{self, Record};
-use crate::source::trace;
+use crate::source::row::OutboxRow;
 
 /// Records of one portion.
 const PORTION_RECORDS: usize = 5_000;
@@ -93,11 +92,11 @@ impl Sender {
         mark: &Mark,
     ) -> Result<Option<String>, SendError> {
         let wire_bytes = record::wire_bytes(row) + mark.name.len() + mark.value.len();
-        if let Some(reason) = self.prepare(&row.aggregatetype, wire_bytes).await? {
+        if let Some(reason) = self.prepare(row.aggregatetype(), wire_bytes).await? {
             return Ok(Some(reason));
         }
         let Mark { name, value } = mark.clone();
-        let record = Record::new(row, trace::context(row, false)).marked(name, value);
+        let record = Record::new(row).marked(name, value);
         let sent = self.producer.send(0, &record);
         self.count(record::bytes(row), sent)
     }

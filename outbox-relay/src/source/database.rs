@@ -10,7 +10,6 @@ use pgwire_replication::Lsn;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
 use thiserror::Error;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::core::gaps::Gaps;
@@ -20,6 +19,7 @@ use crate::core::quiet::{Fate, Fates};
 use crate::fault::Fault;
 use crate::finding::Finding;
 use crate::source::connecting::connect;
+use crate::source::row::OutboxRow;
 use crate::source::{identity, requirements};
 
 /// How long connecting may take, and one statement.
@@ -80,25 +80,6 @@ impl From<sqlx::Error> for DatabaseError {
             Some(_) | None => Self::Database(error),
         }
     }
-}
-
-/// One row of the outbox.
-#[derive(Debug)]
-pub(crate) struct OutboxRow {
-    pub(crate) sequence: i64,
-    pub(crate) id: Uuid,
-    pub(crate) aggregatetype: String,
-    pub(crate) aggregateid: String,
-    pub(crate) event_type: String,
-    pub(crate) source: String,
-    pub(crate) subject: String,
-    pub(crate) created_at: OffsetDateTime,
-    pub(crate) correlationid: Option<String>,
-    pub(crate) causationid: Option<String>,
-    pub(crate) traceparent: Option<String>,
-    pub(crate) tracestate: Option<String>,
-    pub(crate) contenttype: String,
-    pub(crate) payload: Vec<u8>,
 }
 
 /// Who leads a source, as the database shows it.
@@ -331,10 +312,9 @@ impl Database {
     ) -> BoxStream<'a, Result<OutboxRow, DatabaseError>> {
         let (firsts, lasts): (Vec<i64>, Vec<i64>) =
             gaps.iter().map(|run| (run.first, run.last)).unzip();
-        sqlx::query_file_as!(OutboxRow, "sql/look_up_gaps.sql", &firsts, &lasts, limit)
-            .fetch(&mut self.connection)
-            .map_err(DatabaseError::from)
-            .boxed()
+        let rows = sqlx::query_as(include_str!("../../sql/look_up_gaps.sql"));
+        let rows = rows.bind(firsts).bind(lasts).bind(limit).fetch(&mut self.connection);
+        rows.map_err(DatabaseError::from).boxed()
     }
 
     /// The committed rows above `head` and up to `end`, ascending, at most `limit`.
@@ -344,10 +324,9 @@ impl Database {
         end: i64,
         limit: i64,
     ) -> BoxStream<'_, Result<OutboxRow, DatabaseError>> {
-        sqlx::query_file_as!(OutboxRow, "sql/read_page.sql", head, end, limit)
-            .fetch(&mut self.connection)
-            .map_err(DatabaseError::from)
-            .boxed()
+        let rows = sqlx::query_as(include_str!("../../sql/read_page.sql"));
+        let rows = rows.bind(head).bind(end).bind(limit).fetch(&mut self.connection);
+        rows.map_err(DatabaseError::from).boxed()
     }
 
     /// The committed rows of one key from `first` to `last`, ascending, at most `limit`.
@@ -359,10 +338,9 @@ impl Database {
         last: i64,
         limit: i64,
     ) -> BoxStream<'a, Result<OutboxRow, DatabaseError>> {
-        sqlx::query_file_as!(OutboxRow, "sql/read_held.sql", first, last, topic, key, limit)
-            .fetch(&mut self.connection)
-            .map_err(DatabaseError::from)
-            .boxed()
+        let rows = sqlx::query_as(include_str!("../../sql/read_held.sql"));
+        let rows = rows.bind(first).bind(last).bind(topic).bind(key).bind(limit);
+        rows.fetch(&mut self.connection).map_err(DatabaseError::from).boxed()
     }
 
     /// Tries to tell writers that the relay is about to sleep. Refused while one of them is in flight.

@@ -11,11 +11,11 @@ use crate::core::caution::Caution;
 use crate::core::ledger::Ledger;
 use crate::core::parked::ParkedKey;
 use crate::source::Source;
-use crate::source::database::OutboxRow;
 use crate::source::destinations::{Destinations, Refusal};
 use crate::source::leader::LeadError;
 use crate::source::producer::{Producer, SendError};
 use crate::source::record::{self, Record};
+use crate::source::row::OutboxRow;
 use crate::source::trace;
 
 /// Hands the rows of the ledger's open page on.
@@ -37,7 +37,7 @@ impl Dispatch<'_> {
             if index == rows.len() / 2 {
                 fail_points::pass(road::RELAY_PRODUCING).await?;
             }
-            if self.ledger.parked().holds(&row.aggregatetype, &row.aggregateid, row.sequence) {
+            if self.ledger.parked().holds(row.aggregatetype(), row.aggregateid(), row.sequence) {
                 self.pass();
             } else {
                 sent += usize::from(self.send(row, None).await?);
@@ -56,11 +56,13 @@ impl Dispatch<'_> {
             self.park(row, refusal)?;
             return Ok(false);
         }
-        let record = Record::new(row, trace::context(row, self.source.tracing));
-        let record = match replaced {
-            Some(note) => record.marked("outbox-relay-replaced", note),
-            None => record,
-        };
+        let mut record = Record::new(row);
+        if self.source.tracing {
+            record = record.traced(trace::context(row));
+        }
+        if let Some(note) = replaced {
+            record = record.marked("outbox-relay-replaced", note);
+        }
         match self.producer.send(self.page, &record) {
             Ok(()) => Ok(true),
             // Refused before anything was sent: nothing else is touched by it.
@@ -76,7 +78,7 @@ impl Dispatch<'_> {
         if let Some(reason) = self.caution.refusal(row.id) {
             return Some(Refusal { reason: reason.to_owned(), topic_is_missing: false });
         }
-        self.destinations.refusal(&row.aggregatetype, record::wire_bytes(row)).await
+        self.destinations.refusal(row.aggregatetype(), record::wire_bytes(row)).await
     }
 
     /// Sets the row's key aside from this row on.
@@ -87,7 +89,7 @@ impl Dispatch<'_> {
         }
         tracing::error!(
             source = self.source.name,
-            topic = row.aggregatetype,
+            topic = row.aggregatetype(),
             event.id = %row.id,
             sequence = row.sequence,
             reason,
@@ -101,7 +103,7 @@ impl Dispatch<'_> {
             topic_is_missing,
             reason,
         };
-        self.ledger.park(&row.aggregatetype, &row.aggregateid, parked);
+        self.ledger.park(row.aggregatetype(), row.aggregateid(), parked);
         self.source.metrics.failed();
         self.pass();
         Ok(())

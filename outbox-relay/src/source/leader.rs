@@ -232,6 +232,9 @@ impl Leader<'_> {
             self.begin_transaction()?;
             let sent = self.dispatch(page).send_all(&found.rows).await?;
             self.state.keeping.sent(sent);
+            if !found.more {
+                self.producer.hurry();
+            }
             fail_points::pass(road::RELAY_PRODUCED).await?;
         }
         self.ledger.end_page();

@@ -10,14 +10,15 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 use crate::core::ledger::Ledger;
 use crate::source::Limits;
-use crate::source::database::{Database, DatabaseError, OutboxRow};
+use crate::source::database::{Database, DatabaseError};
 use crate::source::record;
+use crate::source::row::OutboxRow;
 
 /// How long the next row may keep a look waiting.
 const ROW_TIMEOUT: Duration = Duration::from_secs(8);
@@ -164,14 +165,19 @@ async fn collect(
     found: &mut Found,
 ) -> Result<bool, DatabaseError> {
     let mut seen = 0;
-    while let Some(row) = timeout(ROW_TIMEOUT, rows.next()).await? {
+    loop {
+        // Most rows are there already; a clock read for each costs more than taking it.
+        let next = match rows.next().now_or_never() {
+            Some(next) => next,
+            None => timeout(ROW_TIMEOUT, rows.next()).await?,
+        };
+        let Some(row) = next else { return Ok(seen >= wanted) };
         seen += 1;
         found.take(row?, ledger);
         if found.bytes >= limits.page_bytes {
             return Ok(true);
         }
     }
-    Ok(seen >= wanted)
 }
 
 pub(crate) fn limit(rows: usize) -> i64 {

@@ -2,7 +2,6 @@
 //! and starts over with growing pauses whatever fails, without touching the other sources.
 
 pub(crate) mod client;
-mod commit;
 pub(crate) mod connecting;
 pub(crate) mod database;
 pub(crate) mod destinations;
@@ -11,12 +10,14 @@ pub(crate) mod identity;
 mod keeping;
 mod leader;
 mod look;
+mod native;
 pub(crate) mod partitions;
 pub(crate) mod producer;
 pub(crate) mod progress_topic;
 pub(crate) mod record;
 mod release;
 pub(crate) mod requirements;
+pub(crate) mod row;
 mod served;
 pub(crate) mod trace;
 mod wakeup;

@@ -22,7 +22,7 @@ use crate::blocking::blocking;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::client::report;
-use crate::source::commit::commit;
+use crate::source::native::commit;
 use crate::source::progress_topic::PARTITION;
 use crate::source::record::Record;
 use crate::source::served::Served;
@@ -35,6 +35,9 @@ const COMPRESSION: &str = "compression.codec";
 
 /// The largest record the producer takes; the topic's own limit decides.
 const MAX_MESSAGE_BYTES: &str = "100000000";
+
+/// For so long a record waits for others to share its batch, in milliseconds, unless the producer is hurried.
+const LINGER: &str = "5";
 
 /// Within so long a transaction has to be committed, or Kafka aborts it: an abandoned one holds up `read_committed` consumers.
 const TRANSACTION_TIMEOUT: &str = "15000";
@@ -141,7 +144,7 @@ impl Producer {
             .set_log_level(RDKafkaLogLevel::Error)
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("linger.ms", "0")
+            .set("linger.ms", LINGER)
             .set("batch.size", purpose.batch_bytes.to_string())
             .set("message.max.bytes", MAX_MESSAGE_BYTES)
             .set("queue.buffering.max.messages", "1000000")
@@ -237,6 +240,11 @@ impl Producer {
         self.producer
             .send(base)
             .map_err(|(error, _)| SendError::Unknown { reason: error.to_string() })
+    }
+
+    /// Lets what was sent leave at once: nothing is about to follow.
+    pub(crate) fn hurry(&self) {
+        self.producer.hurry();
     }
 
     /// What has been reported since the last call.

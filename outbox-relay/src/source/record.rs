@@ -7,7 +7,7 @@ use runtime::trace::TraceContext;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::source::database::OutboxRow;
+use crate::source::row::OutboxRow;
 
 /// What a header costs librdkafka beyond its bytes, about.
 const OVERHEAD_BYTES: usize = 64;
@@ -29,24 +29,30 @@ pub(crate) struct Record<'a> {
     /// The event's id.
     pub(crate) event_id: Uuid,
     row: &'a OutboxRow,
-    trace: TraceContext,
+    /// What it carries instead of the row's own trace context.
+    trace: Option<TraceContext>,
     /// A further header that says why the record stands there once more, or otherwise than its row.
     mark: Option<(&'static str, String)>,
 }
 
 impl<'a> Record<'a> {
-    /// The record of `row`, which carries `trace`.
-    pub(crate) fn new(row: &'a OutboxRow, trace: TraceContext) -> Self {
+    /// The record of `row`.
+    pub(crate) fn new(row: &'a OutboxRow) -> Self {
         Self {
-            topic: &row.aggregatetype,
-            key: &row.aggregateid,
+            topic: row.aggregatetype(),
+            key: row.aggregateid(),
             payload: &row.payload,
             timestamp_ms: created_at_ms(row).min(now_ms()),
             event_id: row.id,
             row,
-            trace,
+            trace: None,
             mark: None,
         }
+    }
+
+    /// The record with a trace context of its own.
+    pub(crate) fn traced(self, trace: TraceContext) -> Self {
+        Self { trace: Some(trace), ..self }
     }
 
     /// The record with one more header.
@@ -61,32 +67,30 @@ impl<'a> Record<'a> {
         let id: &str = row.id.hyphenated().encode_lower(&mut buffer);
         let time = row.created_at.format(&Rfc3339).unwrap_or_default();
         let always = [
-            ("content-type", row.contenttype.as_str()),
+            ("content-type", row.contenttype()),
             ("ce_specversion", "1.0"),
             ("ce_id", id),
-            ("ce_source", &row.source),
-            ("ce_type", &row.event_type),
-            ("ce_subject", &row.subject),
+            ("ce_source", row.source()),
+            ("ce_type", row.event_type()),
+            ("ce_subject", row.subject()),
             ("ce_time", &time),
         ];
+        let (traceparent, tracestate) = match &self.trace {
+            Some(trace) => (trace.traceparent.as_deref(), trace.tracestate.as_deref()),
+            None => (row.traceparent(), row.tracestate()),
+        };
         let sometimes = [
-            ("ce_correlationid", &row.correlationid),
-            ("ce_causationid", &row.causationid),
-            ("traceparent", &self.trace.traceparent),
-            ("tracestate", &self.trace.tracestate),
+            ("ce_correlationid", row.correlationid()),
+            ("ce_causationid", row.causationid()),
+            ("traceparent", traceparent),
+            ("tracestate", tracestate),
         ];
-        let mark = self.mark.iter().map(|(key, value)| (*key, value));
+        let present = sometimes.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let mark = self.mark.iter().map(|(key, value)| (*key, value.as_str()));
         let headers = OwnedHeaders::new_with_capacity(always.len() + sometimes.len() + 1);
-        let headers = always.into_iter().fold(headers, |headers, (key, value)| {
+        always.into_iter().chain(present).chain(mark).fold(headers, |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
-        });
-        sometimes
-            .into_iter()
-            .filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
-            .chain(mark)
-            .fold(headers, |headers, (key, value)| {
-                headers.insert(Header { key, value: Some(value) })
-            })
+        })
     }
 }
 
@@ -102,24 +106,10 @@ pub(crate) fn created_at_ms(row: &OutboxRow) -> i64 {
 
 /// How many bytes the row's record takes in a batch that is not compressed, at most.
 pub(crate) fn wire_bytes(row: &OutboxRow) -> usize {
-    text_bytes(row) + row.payload.len() + HEADER_NAMES_BYTES
+    row.text_bytes() + row.payload.len() + HEADER_NAMES_BYTES
 }
 
 /// About how much memory the row's record takes until it is acknowledged.
 pub(crate) fn bytes(row: &OutboxRow) -> usize {
-    text_bytes(row) + row.payload.len() + 16 * OVERHEAD_BYTES
-}
-
-fn text_bytes(row: &OutboxRow) -> usize {
-    let texts = [
-        &row.aggregatetype,
-        &row.aggregateid,
-        &row.event_type,
-        &row.source,
-        &row.subject,
-        &row.contenttype,
-    ];
-    let optional = [&row.correlationid, &row.causationid, &row.traceparent, &row.tracestate];
-    texts.iter().map(|text| text.len()).sum::<usize>()
-        + optional.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()
+    row.text_bytes() + row.payload.len() + 16 * OVERHEAD_BYTES
 }

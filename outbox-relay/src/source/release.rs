@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::core::parked::ParkedKey;
-use crate::source::database::{DatabaseError, OutboxRow};
+use crate::source::database::DatabaseError;
 use crate::source::leader::{LeadError, Leader};
 use crate::source::look::limit;
 use crate::source::record;
+use crate::source::row::OutboxRow;
 
 /// How many numbers of the table are looked through at once.
 const WINDOW: i64 = 100_000;
@@ -219,7 +220,7 @@ impl Leader<'_> {
 }
 
 /// The row as it is to be sent, if at all, and what was put in the place of its payload.
-fn prepared(row: OutboxRow, releasing: &Releasing) -> (Option<OutboxRow>, Option<String>) {
+fn prepared(mut row: OutboxRow, releasing: &Releasing) -> (Option<OutboxRow>, Option<String>) {
     if row.id != releasing.event_id {
         return (Some(row), None);
     }
@@ -231,7 +232,8 @@ fn prepared(row: OutboxRow, releasing: &Releasing) -> (Option<OutboxRow>, Option
         }
         FirstEvent::Replaced(payload) => {
             let note = format!("a payload of {} bytes", row.payload.len());
-            (Some(OutboxRow { payload: payload.clone(), ..row }), Some(note))
+            row.payload.clone_from(payload);
+            (Some(row), Some(note))
         }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::operator::output::{as_optional_text, as_text, timestamp};
 use crate::operator::rows::Entry;
-use crate::source::database::OutboxRow;
+use crate::source::row::OutboxRow;
 
 /// How many rows a dry run lists one by one.
 const LISTED: usize = 1_000;
@@ -91,7 +91,7 @@ impl ReplayReport {
     /// Takes a row back that was counted: Kafka would refuse it.
     pub(crate) fn refuse(&mut self, row: &OutboxRow, reason: String) {
         self.records -= 1;
-        if let Some(records) = self.topics.get_mut(&row.aggregatetype) {
+        if let Some(records) = self.topics.get_mut(row.aggregatetype()) {
             *records -= 1;
         }
         self.refused += 1;

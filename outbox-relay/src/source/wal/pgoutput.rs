@@ -9,7 +9,7 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::source::database::OutboxRow;
+use crate::source::row::{self, OutboxRow};
 
 /// The outbox, as the stream names it.
 const TABLE: (&str, &str) = ("messaging", "outbox");
@@ -157,11 +157,11 @@ fn insert(bytes: &mut Bytes<'_>, columns: &Columns) -> Result<OutboxRow, DecodeE
             _ => return Err(DecodeError::Damaged),
         });
     }
-    row(&Row(values), columns)
+    row(&Row(values), columns).map(OutboxRow::from)
 }
 
-fn row(row: &Row<'_>, columns: &Columns) -> Result<OutboxRow, DecodeError> {
-    Ok(OutboxRow {
+fn row<'a>(row: &Row<'a>, columns: &Columns) -> Result<row::Columns<'a>, DecodeError> {
+    Ok(row::Columns {
         sequence: row.i64(columns.sequence, "sequence")?,
         id: Uuid::from_bytes(row.fixed(columns.id, "id")?),
         aggregatetype: row.text(columns.aggregatetype, "aggregatetype")?,
@@ -175,7 +175,7 @@ fn row(row: &Row<'_>, columns: &Columns) -> Result<OutboxRow, DecodeError> {
         traceparent: row.optional_text(columns.traceparent)?,
         tracestate: row.optional_text(columns.tracestate)?,
         contenttype: row.text(columns.contenttype, "contenttype")?,
-        payload: row.value(columns.payload, "payload")?.to_vec(),
+        payload: row.value(columns.payload, "payload")?,
     })
 }
 
@@ -207,17 +207,17 @@ impl<'a> Row<'a> {
         Ok(i64::from_be_bytes(self.fixed(index, column)?))
     }
 
-    fn text(&self, index: usize, column: &'static str) -> Result<String, DecodeError> {
+    fn text(&self, index: usize, column: &'static str) -> Result<&'a str, DecodeError> {
         text(self.value(index, column)?)
     }
 
-    fn optional_text(&self, index: usize) -> Result<Option<String>, DecodeError> {
+    fn optional_text(&self, index: usize) -> Result<Option<&'a str>, DecodeError> {
         self.0.get(index).copied().flatten().map(text).transpose()
     }
 }
 
-fn text(bytes: &[u8]) -> Result<String, DecodeError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::Damaged)
+fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(bytes).map_err(|_| DecodeError::Damaged)
 }
 
 /// What of a message is still to be read.
@@ -342,16 +342,10 @@ mod tests {
         assert!(decoder.decode(&relation(OID, "messaging", "outbox", &OUTBOX)).unwrap().is_none());
         let row = decoder.decode(&outbox_row()).unwrap().unwrap();
         assert_eq!((row.sequence, row.id), (42, Uuid::from_u128(7)));
-        assert_eq!(
-            (row.aggregatetype.as_str(), row.aggregateid.as_str()),
-            ("store.orders", "order-1")
-        );
-        assert_eq!(
-            (row.event_type.as_str(), row.subject.as_str()),
-            ("store.OrderCreated", "orders/ü")
-        );
+        assert_eq!((row.aggregatetype(), row.aggregateid()), ("store.orders", "order-1"));
+        assert_eq!((row.event_type(), row.subject()), ("store.OrderCreated", "orders/ü"));
         assert_eq!(row.created_at, datetime!(2026-11-21 10:00:00.123456 UTC));
-        assert_eq!((row.correlationid.as_deref(), row.causationid), (Some("saga-1"), None));
+        assert_eq!((row.correlationid(), row.causationid()), (Some("saga-1"), None));
         assert_eq!(row.payload, [0, 255, 16]);
     }
 

@@ -12,7 +12,7 @@ use pgwire_replication::{
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
-use crate::source::database::OutboxRow;
+use crate::source::row::OutboxRow;
 use crate::source::wal::pgoutput::{DecodeError, Decoder};
 use crate::source::wal::slot::{PUBLICATION, Slot};
 

@@ -1,14 +1,24 @@
-//! Committing a Kafka transaction by librdkafka's own function.
+//! Committing a Kafka transaction, and flushing, by librdkafka's own functions.
 //!
-//! rdkafka's `commit_transaction` flushes first, and its flush takes a tenth of a second at least. The function below it flushes too,
-//! and returns as soon as it can: a thread of the producer serves its events meanwhile.
-#![allow(unsafe_code, reason = "rdkafka offers this function only together with its slow flush")]
+//! rdkafka's flush takes a tenth of a second at least, and its `commit_transaction` begins with one. The functions below them
+//! return as soon as they can: a thread of the producer serves its events meanwhile.
+#![allow(unsafe_code, reason = "rdkafka offers these functions only as its own slow flush")]
 
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+/// Waits until all that the producer was given has arrived or failed, at most `patience`. Nothing lingers meanwhile. Blocks.
+pub(crate) fn flush<C: ProducerContext + 'static>(producer: &BaseProducer<C>, patience: Duration) {
+    // SAFETY: the client lives as long as `producer`.
+    unsafe { bindings::rd_kafka_flush(producer.client().native_ptr(), milliseconds(patience)) };
+}
+
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
 
 /// Commits the open transaction, trying again what may be tried again until `patience` is over. Blocks.
 ///
@@ -40,11 +50,10 @@ fn try_commit<C: ProducerContext + 'static>(
     producer: &BaseProducer<C>,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let milliseconds = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client lives as long as `producer`; the error is ours to read once and to destroy.
     unsafe {
-        let error =
-            bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
+        let client = producer.client().native_ptr();
+        let error = bindings::rd_kafka_commit_transaction(client, milliseconds(patience));
         if error.is_null() {
             return Ok(());
         }
