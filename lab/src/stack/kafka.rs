@@ -142,6 +142,12 @@ impl Kafka {
         &self.brokers
     }
 
+    /// Where its data are, in `data` below it; `None` if it is not ours.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.ours.as_ref().map(|ours| ours.directory.as_path())
+    }
+
     /// The operating system's id of the process that is the broker; `None` if it does not run, or is not ours.
     pub async fn pid(&self) -> Option<i32> {
         self.ours.as_ref()?.process.lock().await.as_ref().map(Process::pid)

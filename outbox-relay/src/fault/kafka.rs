@@ -91,9 +91,14 @@ impl Fault {
                 format!("there is no progress topic {topic}"),
                 "create it with `outbox-relay topics`",
             ),
-            ReadProgressError::Silent(_) | ReadProgressError::Undecided(_) => Self::new(
+            ReadProgressError::Silent(_) => Self::new(
                 error.to_string(),
                 "see whether all of Kafka's brokers are up, and whether a relay hangs",
+            ),
+            ReadProgressError::Undecided { .. } => Self::new(
+                error.to_string(),
+                "see whether a relay hangs; a transaction that hangs in Kafka itself is ended by the source's relay when it leads with \
+                 --delivery exactly-once, or by `kafka-transactions.sh abort`",
             ),
             ReadProgressError::Decode(_) => Self::new(
                 with_causes(error),

@@ -381,9 +381,34 @@ impl Source {
                     .await?
                     .map_err(ReadProgressError::from)?;
                 beating(&mut led.database, &self.instance, producer.fence()).await??;
-                self.recorded(led).await
+                match self.recorded(led).await {
+                    Err(SourceError::Progress(ReadProgressError::Undecided {
+                        own: true, ..
+                    })) => {
+                        self.abort_what_hangs(led, producer).await?;
+                        self.recorded(led).await
+                    }
+                    recorded => recorded,
+                }
             }
         }
+    }
+
+    /// Ends what the fenced owner before has left undecided on the progress topic. It is aborted, whatever Kafka had decided: the progress
+    /// then tells of less than was published and never of more.
+    async fn abort_what_hangs(
+        &self,
+        led: &mut Led,
+        producer: &Producer,
+    ) -> Result<(), SourceError> {
+        tracing::error!(
+            source = self.name,
+            topic = self.progress_topic,
+            "a transaction of this source hangs in kafka, though its producer is fenced; it is aborted, and what it has published \
+             may come twice"
+        );
+        let aborted = producer.abort_what_hangs(&self.progress_topic, self.name.as_bytes());
+        Ok(beating(&mut led.database, &self.instance, aborted).await??)
     }
 
     /// Where the progress topic says to go on.

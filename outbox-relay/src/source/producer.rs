@@ -22,7 +22,7 @@ use crate::blocking::blocking;
 use crate::kafka::KafkaOptions;
 use crate::metrics::SourceMetrics;
 use crate::source::client::report;
-use crate::source::native::commit;
+use crate::source::native::{commit, flush};
 use crate::source::progress_topic::PARTITION;
 use crate::source::record::Record;
 use crate::source::served::Served;
@@ -187,6 +187,22 @@ impl Producer {
         self.producer
             .begin_transaction()
             .map_err(|error| SendError::Unknown { reason: error.to_string() })
+    }
+
+    /// Ends a transaction of a former owner that is fenced, of which Kafka has left a record undecided in the progress topic.
+    ///
+    /// A broker may hold a transaction for decided without having marked all its partitions. What a later producer of the same
+    /// transactional id writes there has the same producer id, so that the mark which aborts it covers what hangs as well.
+    pub(crate) async fn abort_what_hangs(&self, topic: &str, key: &[u8]) -> Result<(), SendError> {
+        self.begin()?;
+        self.send_progress(topic, key, None)?;
+        let producer = Arc::clone(&self.producer);
+        let aborted = blocking(move || {
+            flush(&producer, COMMIT_TIMEOUT);
+            producer.abort_transaction(COMMIT_TIMEOUT)
+        });
+        aborted.await.map_err(|error| SendError::Unknown { reason: error.to_string() })?;
+        self.reports().failure.map_or(Ok(()), Err)
     }
 
     /// Commits it, once everything in it has arrived. After an error nobody knows whether it is committed.

@@ -45,8 +45,13 @@ pub(crate) enum ReadProgressError {
     #[error("the progress topic {0} has sent nothing for 10 s")]
     Silent(String),
     /// Some producer's transaction stays open.
-    #[error("the progress topic {0} has had an undecided transaction for 20 s")]
-    Undecided(String),
+    #[error("the progress topic {topic} has had an undecided transaction for 20 s")]
+    Undecided {
+        /// The topic's name.
+        topic: String,
+        /// Whether one of this source's own is among them: hangs, if its former owner is fenced.
+        own: bool,
+    },
     /// What stands there is not ours.
     #[error("the progress of this source cannot be understood")]
     Decode(#[from] DecodeError),
@@ -72,61 +77,68 @@ pub(crate) fn read(
         everything.fetch_watermarks(topic, PARTITION, METADATA_TIMEOUT).map_err(failed)?;
     let mut records = Records::new();
     if low < high {
-        until_decided(&decided, topic, high)?;
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, PARTITION, Offset::Beginning).map_err(failed)?;
-        decided.assign(&assignment).map_err(failed)?;
-        read_to_the_end(&decided, topic, source, high, &mut records)?;
+        let stable = until_decided(&decided, topic, high)?;
+        if stable < high {
+            // The first of those that are open begins there.
+            let first = (Offset::Offset(stable), stable + 1);
+            let own = read_from(&everything, topic, source, first, &mut Records::new())?;
+            return Err(ReadProgressError::Undecided { topic: topic.to_owned(), own });
+        }
+        read_from(&decided, topic, source, (Offset::Beginning, high), &mut records)?;
     }
     Ok(records)
 }
 
-/// Waits until no transaction below `high` is open.
+/// Waits until no transaction below `high` is open, or for too long; answers up to where none is.
 fn until_decided(
     consumer: &BaseConsumer<Heard>,
     topic: &str,
     high: i64,
-) -> Result<(), ReadProgressError> {
+) -> Result<i64, ReadProgressError> {
     let began = Instant::now();
     loop {
         let watermarks = consumer.fetch_watermarks(topic, PARTITION, METADATA_TIMEOUT);
         let (_, stable) = watermarks
             .map_err(|error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error })?;
-        if stable >= high {
-            return Ok(());
-        }
-        if began.elapsed() > UNDECIDED_PATIENCE {
-            return Err(ReadProgressError::Undecided(topic.to_owned()));
+        if stable >= high || began.elapsed() > UNDECIDED_PATIENCE {
+            return Ok(stable);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Reads up to `high`, leaving the newest value of each of the source's keys in `records`.
-fn read_to_the_end(
+/// Reads from there up to `high`, leaving the newest value of each of the source's keys in `records`. Answers whether any record was of
+/// the source.
+fn read_from(
     consumer: &BaseConsumer<Heard>,
     topic: &str,
     source: &str,
-    high: i64,
+    (from, high): (Offset, i64),
     records: &mut Records,
-) -> Result<(), ReadProgressError> {
-    let mut heard_at = Instant::now();
+) -> Result<bool, ReadProgressError> {
+    let mut assignment = TopicPartitionList::new();
+    assignment
+        .add_partition_offset(topic, PARTITION, from)
+        .and_then(|()| consumer.assign(&assignment))
+        .map_err(|error| ReadProgressError::Kafka { topic: topic.to_owned(), source: error })?;
+    let (mut heard_at, mut any) = (Instant::now(), false);
     loop {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
                 if let Some(key) = message.key().filter(|key| is_of(source, key)) {
+                    any = true;
                     match message.payload() {
                         Some(value) => records.insert(key.to_vec(), value.to_vec()),
                         None => records.remove(key),
                     };
                 }
                 if message.offset() + 1 >= high {
-                    return Ok(());
+                    return Ok(any);
                 }
             }
             // Compaction and the marks of transactions may leave nothing before the high watermark.
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(any),
             Some(Err(error)) => {
                 return Err(ReadProgressError::Kafka { topic: topic.to_owned(), source: error });
             }

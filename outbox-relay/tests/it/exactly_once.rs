@@ -1,8 +1,14 @@
 //! Exactly once: a consumer that reads only what is committed sees each event once, whatever is killed.
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::leadership::assert_nothing_lost_and_in_order;
 use crate::topic::Received;
 use crate::world::{Relay, World};
 
@@ -70,6 +76,71 @@ async fn kafka_killed_in_a_transaction_publishes_each_event_once() {
     until_all_is_published(&relay, ROWS).await;
     relay.stop().await;
     assert_once_and_in_order(&world.received(ROWS).await, ROWS, 5);
+}
+
+/// A broker that is fenced while it starts forgets to mark the partitions of a transaction that it has decided: Kafka 4.3 takes one
+/// without a leader for one whose topic is deleted.
+#[tokio::test]
+async fn a_transaction_that_hangs_in_kafka_is_ended_and_nothing_is_lost() {
+    const ROWS: usize = 400;
+    let stack = lab::stack::Stack::shared().await.unwrap();
+    let kafka = stack.fresh_kafka().await.unwrap();
+    let world = World::with_brokers(stack, kafka.brokers().to_owned()).await;
+    let arguments = [&ARGUMENTS[..], &["--fail-points", "relay.committing=pause@3"]].concat();
+    let former = world.relay(&arguments);
+    former.until("main", |source| source["state"] == "leader").await;
+    write(&world, ROWS, 5).await;
+    until_a_transaction_is_open(&world).await;
+    former.process.kill().await;
+    kafka.kill().await.unwrap();
+    forget_transactions(kafka.directory().unwrap());
+    kafka.start().await.unwrap();
+
+    let relay = world.leader(&ARGUMENTS).await;
+    until_all_is_published(&relay, ROWS).await;
+    assert!(relay.log().contains("a transaction of this source hangs in kafka"));
+    relay.stop().await;
+    assert_nothing_lost_and_in_order(&world.received(ROWS).await, ROWS);
+}
+
+/// Waits until a progress record stands on Kafka that stays undecided.
+async fn until_a_transaction_is_open(world: &World) {
+    let [everything, decided] = ["read_uncommitted", "read_committed"].map(|level| {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &world.brokers).set("isolation.level", level);
+        config.create::<BaseConsumer>().unwrap()
+    });
+    let topic = world.progress_topic.clone();
+    let waiting = tokio::task::spawn_blocking(move || {
+        let ends = || {
+            [&decided, &everything].map(|consumer| {
+                consumer.fetch_watermarks(&topic, 0, Duration::from_secs(10)).unwrap().1
+            })
+        };
+        let mut seen = [0, 0];
+        // One that is about to be decided does not count.
+        while seen[0] == seen[1] || seen != ends() {
+            seen = ends();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
+}
+
+/// Cuts what the coordinator has written after the first state of each transactional id, in which no transaction is open.
+fn forget_transactions(kafka: &Path) {
+    for partition in fs::read_dir(kafka.join("data")).unwrap() {
+        let partition = partition.unwrap();
+        if partition.file_name().to_string_lossy().starts_with("__transaction_state-") {
+            let log = partition.path().join("00000000000000000000.log");
+            let states = fs::read(&log).unwrap();
+            // A batch: its first offset (8 bytes), the length of what follows (4 bytes), and that.
+            if let Some(length) = states.get(8..12) {
+                let first = 12 + u32::from_be_bytes(length.try_into().unwrap()) as usize;
+                fs::write(&log, &states[..first]).unwrap();
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn a_relay_killed_at_any_moment_loses_nothing_and_keeps_the_order() {
 }
 
 /// What stands there are the rows of five keys, possibly repeated, but never before what came before them.
-fn assert_nothing_lost_and_in_order(received: &[Received], rows: usize) {
+pub(crate) fn assert_nothing_lost_and_in_order(received: &[Received], rows: usize) {
     let distinct: HashSet<&str> = received.iter().map(|record| record.header("ce_id")).collect();
     assert_eq!(distinct.len(), rows, "nothing is lost");
     for key in 0..5 {

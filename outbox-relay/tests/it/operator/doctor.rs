@@ -270,7 +270,7 @@ async fn a_leader_that_hangs_or_that_could_not_be_ended_is_told() {
     let silent = "UPDATE messaging.outbox_leader SET instance = 'test', beat_at = clock_timestamp() - interval '1 min'";
     execute(&mut connection, silent).await;
     let answer = doctor(&world, &world.url, &[]).await;
-    let cure = the_warning(&answer, "main leader", "has not beaten for 60 s");
+    let cure = the_warning(&answer, "main leader", "has not beaten for");
     assert!(cure.contains(&format!("pg_terminate_backend({})", pid(&mut holder).await)), "{cure}");
     let (other, other_role) = as_nobody(&world, &mut connection).await;
     let answer = doctor(&world, &other, &[]).await;
