@@ -148,6 +148,15 @@ impl Place {
         [&self.topics[..], std::slice::from_ref(&self.small_topic)].concat()
     }
 
+    /// Whether Kafka itself has broken what it promises for transactions.
+    pub(super) fn kafka_has_left_something_hanging(&self) -> Result<bool, RoundError> {
+        match &self.own {
+            Some(own) => Ok(own.kafka.has_left_hanging(&self.all_topics())?),
+            // It is never killed.
+            None => Ok(false),
+        }
+    }
+
     fn all_topics(&self) -> Vec<String> {
         [self.event_topics(), vec![self.progress_topic.clone()]].concat()
     }

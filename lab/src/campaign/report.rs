@@ -43,6 +43,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Why it could not be played to its end.
     pub error: Option<String>,
+    /// Whether Kafka has left a transaction hanging, so that the round is judged as at least once.
+    pub kafka_hangs: bool,
     /// How long it took.
     pub took: Duration,
     /// Where the relays' logs are, if something is wrong.
@@ -59,6 +61,7 @@ impl Report {
             repeats: 0,
             findings: Vec::new(),
             error: None,
+            kafka_hangs: false,
             took: Duration::ZERO,
             logs: None,
         }
@@ -99,6 +102,7 @@ impl Report {
             "seconds": self.took.as_secs_f64(),
             "findings": self.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "error": self.error,
+            "kafka_hangs": self.kafka_hangs,
             "again": self.again(),
         })
     }
@@ -211,6 +215,13 @@ impl fmt::Display for Summary {
             writeln!(
                 formatter,
                 "| {subject} | {rounds} | {reached} | {rows} | {repeats} | {bad} |"
+            )?;
+        }
+        let hanging = self.reports.iter().filter(|report| report.kafka_hangs).count();
+        if hanging > 0 {
+            writeln!(
+                formatter,
+                "in {hanging} rounds Kafka itself left a transaction hanging: judged as at least once"
             )?;
         }
         for report in self.bad() {

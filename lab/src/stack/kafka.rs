@@ -148,6 +148,20 @@ impl Kafka {
         self.ours.as_ref().map(|ours| ours.directory.as_path())
     }
 
+    /// Whether it has left a transaction undecided on one of `topics` that it had decided, as Kafka 4.3 may when it is killed and starts again:
+    /// nothing is exactly once then (`docs/adr/0016-what-hangs-in-kafka-is-aborted.md`).
+    ///
+    /// # Errors
+    /// If it is not ours, or its log cannot be read.
+    pub fn has_left_hanging(&self, topics: &[String]) -> Result<bool, StackError> {
+        let log = fs::read(&self.ours()?.log).map_err(could_not("read Kafka's log"))?;
+        let left_out = "these partitions are likely deleted already";
+        Ok(String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| line.contains(left_out))
+            .any(|line| topics.iter().any(|topic| line.contains(topic))))
+    }
+
     /// The operating system's id of the process that is the broker; `None` if it does not run, or is not ours.
     pub async fn pid(&self) -> Option<i32> {
         self.ours.as_ref()?.process.lock().await.as_ref().map(Process::pid)

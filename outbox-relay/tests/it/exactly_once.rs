@@ -75,7 +75,12 @@ async fn kafka_killed_in_a_transaction_publishes_each_event_once() {
     tokio::join!(write(&world, ROWS, 5), killing);
     until_all_is_published(&relay, ROWS).await;
     relay.stop().await;
-    assert_once_and_in_order(&world.received(ROWS).await, ROWS, 5);
+    let received = world.received(ROWS).await;
+    if kafka.has_left_hanging(&[world.topic.clone(), world.progress_topic.clone()]).unwrap() {
+        assert_nothing_lost_and_in_order(&received, ROWS);
+    } else {
+        assert_once_and_in_order(&received, ROWS, 5);
+    }
 }
 
 /// A broker that is fenced while it starts forgets to mark the partitions of a transaction that it has decided: Kafka 4.3 takes one
