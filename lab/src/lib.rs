@@ -10,6 +10,7 @@ pub mod invariants;
 pub mod links;
 pub mod lost_window;
 pub mod naive;
+pub mod output;
 pub mod processes;
 pub mod queries;
 pub mod signals;

@@ -10,7 +10,7 @@ use lab::{
     chaos::{self, ChaosOptions},
     lost_window::{self, LostWindowOptions},
     naive::{self, NaiveOptions},
-    queries, signals,
+    output, queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
 };
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
                 signals::unless_stopped(Box::pin(relay::bare_pipeline(options))).await
             }
             Command::Soak(options) => Box::pin(campaign::soak(options)).await,
-            Command::Chaos(options) => Box::pin(chaos::run(options)).await,
+            Command::Chaos(options) => return Box::pin(chaos::run(options)).await,
             Command::LostWindow(options) => {
                 signals::unless_stopped(Box::pin(lost_window::run(options))).await
             }
@@ -115,6 +115,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
+        // A reader who has seen enough is no failure.
+        Err(error) if output::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
