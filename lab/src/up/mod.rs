@@ -38,12 +38,15 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         anyhow::Ok((store, ending))
     };
     let (store, ending) = tokio::select! {
-        up = up => up.map_err(|error| anyhow!("{error:#}\nall logs are in {}", logs.display()))?,
-        stopped = signals::stop_requested() => return Ok(stopped?),
+        up = up => up.map_err(|error| with_logs(&error, &logs))?,
+        stopped = signals::stop_requested() => {
+            stopped?;
+            return remove_passing(&options, &logs);
+        }
     };
     if options.once {
         store.stop().await?;
-        ending.into_result()?;
+        ending.into_result().map_err(|error| with_logs(&error, &logs))?;
         return remove_passing(&options, &logs);
     }
     paper::print_addresses(&store, &ending, &logs);
@@ -57,7 +60,12 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     remove_passing(&options, &logs)
 }
 
-/// Removes logs that nobody will look for: of a run on free ports that went well.
+/// Says where the logs of a run are that did not go well.
+fn with_logs(error: &anyhow::Error, logs: &Path) -> anyhow::Error {
+    anyhow!("{error:#}\nall logs are in {}", logs.display())
+}
+
+/// Removes logs that nobody will look for: of a run on free ports that went well, or that somebody stopped.
 fn remove_passing(options: &UpOptions, logs: &Path) -> anyhow::Result<()> {
     if options.free_ports && options.data.is_none() {
         fs::remove_dir_all(logs).context("could not remove the logs")?;
