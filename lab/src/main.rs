@@ -10,7 +10,8 @@ use lab::{
     chaos::{self, ChaosOptions},
     lost_window::{self, LostWindowOptions},
     naive::{self, NaiveOptions},
-    output, queries, signals,
+    output::{self, say},
+    queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
 };
@@ -122,15 +123,15 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("lab: {error:#}");
+    eprintln!("lab: {}", output::in_one_sentence(error));
     ExitCode::FAILURE
 }
 
 async fn only_stack() -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions::default()).await?;
-    println!("PostgreSQL {}", stack.postgres_url("postgres"));
-    println!("Kafka      {}", stack.kafka().await?.brokers());
-    println!("directory  {}", stack.directory().display());
-    println!("Ctrl-C stops them");
+    say(format!("PostgreSQL {}", stack.postgres_url("postgres")))?;
+    say(format!("Kafka      {}", stack.kafka().await?.brokers()))?;
+    say(format!("directory  {}", stack.directory().display()))?;
+    say("Ctrl-C stops them")?;
     std::future::pending().await
 }
