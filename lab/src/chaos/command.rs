@@ -47,12 +47,13 @@ pub async fn run(options: ChaosOptions) -> anyhow::Result<ExitCode> {
     }
     processes::build().await?;
     let stack = Stack::start_postgres_only(StackOptions::default()).await?;
+    let stop = std::pin::pin!(signals::stop_requested());
     if let Output::Text = options.output {
         say(format!("directory  {}", stack.directory().display()))?;
         say("Ctrl-C stops the campaign")?;
     }
     let mut tally = Tally::default();
-    let played = play(&stack, plans, &options, &mut tally).await;
+    let played = play(&stack, plans, &options, &mut tally, stop).await;
     let told = match options.output {
         Output::Text => say(&tally),
         Output::Json => say(tally.json()),
@@ -73,9 +74,9 @@ async fn play(
     plans: impl Iterator<Item = Plan>,
     options: &ChaosOptions,
     tally: &mut Tally,
+    mut stop: Pin<&mut impl Future<Output = io::Result<()>>>,
 ) -> io::Result<()> {
     let end = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    let mut stop = std::pin::pin!(signals::stop_requested());
     // Unless it comes to its end.
     tally.is_stopped = true;
     for plan in plans {

@@ -99,24 +99,18 @@ mod tests {
         let stacks = temporary.path().parent().unwrap();
         let elsewhere = env::temp_dir().join(format!("run-{}", Uuid::now_v7()));
         fs::create_dir(&elsewhere).unwrap();
-        let within = temporary.path().join(elsewhere.file_name().unwrap());
-        let beside = stacks.join("..").join(elsewhere.file_name().unwrap());
-        for other in [
-            &elsewhere,
-            &within,
-            &beside,
-            stacks,
-            &stacks.join("run-"),
-            Path::new("/"),
-            Path::new(""),
-        ] {
-            let told = run(other).unwrap_err().to_string();
-            assert!(
-                told.ends_with("is not a directory that a run of lab has made for itself"),
-                "{told}"
-            );
+        let name = elsewhere.file_name().unwrap();
+        let (within, beside) = (temporary.path().join(name), stacks.join("..").join(name));
+        let no_id = stacks.join("run-");
+        for other in [&elsewhere, &within, &beside, stacks, &no_id, Path::new("/"), Path::new("")] {
+            assert!(!directory::is_temporary(other).unwrap(), "{}", other.display());
         }
-        assert!(elsewhere.exists() && temporary.path().exists());
+        let told = run(&elsewhere).unwrap_err().to_string();
+        assert!(
+            told.ends_with("is not a directory that a run of lab has made for itself"),
+            "{told}"
+        );
+        assert!(elsewhere.exists());
         fs::remove_dir(elsewhere).unwrap();
     }
 }

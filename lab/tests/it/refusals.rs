@@ -1,12 +1,17 @@
 //! What makes no sense is refused at once, in one sentence, before anything is started; and nobody reading is no failure.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, BufRead, BufReader},
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use uuid::Uuid;
 
 fn lab(line: &str) -> Command {
@@ -101,4 +106,18 @@ fn the_janitor_removes_nothing_that_lab_has_not_made() {
         format!("{} is not a directory that a run of lab has made for itself", directory.display());
     assert_eq!(told(&output), (Some(1), format!("lab: {sentence}\n")));
     fs::remove_dir(directory).unwrap();
+}
+
+#[test]
+fn a_campaign_stopped_before_a_round_is_over_is_no_success() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut campaign =
+            lab("chaos").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(campaign.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "Ctrl-C stops the campaign"));
+        kill(Pid::from_raw(campaign.id().cast_signed()), signal).unwrap();
+        assert_eq!(lines.last().unwrap(), "stopped: rounds played: 0, bad: 0");
+        let told = told(&campaign.wait_with_output().unwrap());
+        assert_eq!(told, (Some(1), "lab: stopped before a round was over\n".to_owned()));
+    }
 }
