@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lab::processes;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -119,5 +120,37 @@ fn a_campaign_stopped_before_a_round_is_over_is_no_success() {
         assert_eq!(lines.last().unwrap(), "stopped: rounds played: 0, bad: 0");
         let told = told(&campaign.wait_with_output().unwrap());
         assert_eq!(told, (Some(1), "lab: stopped before a round was over\n".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_not_started_with_a_fail_point_or_a_setting_that_is_none() {
+    let binaries = processes::build().await.unwrap();
+    for (program, subcommand) in
+        [("store-manager", "serve"), ("payments", "serve"), ("outbox-relay", "run")]
+    {
+        let mut command = Command::new(binaries.join(program));
+        let output = command.args([subcommand, "--fail-points", "nowhere=abort"]).output().unwrap();
+        let (code, error) = told(&output);
+        assert!(code == Some(2), "{program}: {code:?} {error}");
+        let sentence = "`nowhere` is no fail point of this process, which has ";
+        assert!(error.contains(sentence), "{program}: {error}");
+    }
+    for program in ["store-manager", "payments"] {
+        for (settings, reason) in [
+            ("nobody.nothing=1", "nobody.nothing"),
+            ("session.timeout.ms=soon", "session.timeout.ms"),
+            ("garbage", "it must be KEY=VALUE"),
+            ("", "it must be KEY=VALUE"),
+        ] {
+            let mut command = Command::new(binaries.join(program));
+            let output = command.arg("serve").env("CONSUMER_SETTINGS", settings).output().unwrap();
+            let (code, error) = told(&output);
+            assert!(
+                code == Some(2) && error.contains("CONSUMER_SETTINGS"),
+                "{program}: {code:?} {error}"
+            );
+            assert!(error.contains(reason), "{program}: {error}");
+        }
     }
 }
