@@ -10,6 +10,7 @@ use lab::{
     chaos::{self, ChaosOptions},
     lost_window::{self, LostWindowOptions},
     naive::{self, NaiveOptions},
+    output::{self, say},
     queries, signals,
     stack::{self, Stack, StackOptions},
     up::{self, UpOptions},
@@ -100,7 +101,7 @@ fn main() -> ExitCode {
                 signals::unless_stopped(Box::pin(relay::bare_pipeline(options))).await
             }
             Command::Soak(options) => Box::pin(campaign::soak(options)).await,
-            Command::Chaos(options) => Box::pin(chaos::run(options)).await,
+            Command::Chaos(options) => return Box::pin(chaos::run(options)).await,
             Command::LostWindow(options) => {
                 signals::unless_stopped(Box::pin(lost_window::run(options))).await
             }
@@ -115,20 +116,22 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
+        // A reader who has seen enough is no failure.
+        Err(error) if output::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("lab: {error:#}");
+    eprintln!("lab: {}", output::in_one_sentence(error));
     ExitCode::FAILURE
 }
 
 async fn only_stack() -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions::default()).await?;
-    println!("PostgreSQL {}", stack.postgres_url("postgres"));
-    println!("Kafka      {}", stack.kafka().await?.brokers());
-    println!("directory  {}", stack.directory().display());
-    println!("Ctrl-C stops them");
+    say(format!("PostgreSQL {}", stack.postgres_url("postgres")))?;
+    say(format!("Kafka      {}", stack.kafka().await?.brokers()))?;
+    say(format!("directory  {}", stack.directory().display()))?;
+    say("Ctrl-C stops them")?;
     std::future::pending().await
 }

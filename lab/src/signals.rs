@@ -4,18 +4,21 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM, from this call on.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
-pub async fn stop_requested() -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+pub fn stop_requested() -> impl Future<Output = io::Result<()>> {
+    let installed = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async {
+        let (mut interrupt, mut terminate) = installed?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Runs `work` to its end, or until a stop is requested: then it is dropped, and with it all that it had started.

@@ -20,7 +20,9 @@ pub mod requests;
 pub mod retry;
 pub mod topics;
 
-pub use consumer::{Consumer, ConsumerError, ConsumerOptions, ConsumerStatus, Handler};
+pub use consumer::{
+    Consumer, ConsumerError, ConsumerOptions, ConsumerStatus, Handler, consumer_setting,
+};
 pub use context::Context;
 pub use failure::HandleError;
 pub use metrics::ConsumerMetrics;

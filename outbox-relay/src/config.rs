@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runtime::fail_points::FailPoint;
+use runtime::fail_points::{FailPoint, road};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::kafka::KafkaOptions;
@@ -81,7 +81,7 @@ pub struct RunOptions {
     #[arg(long, env = "RELAY_PARKED_KEYS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub parked_keys: u32,
     /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
-    #[arg(long, value_delimiter = ',', hide = true)]
+    #[arg(long, value_delimiter = ',', hide = true, value_parser = FailPoint::of(&road::RELAY))]
     pub fail_points: Vec<FailPoint>,
     /// Numbers in each partition that the relay creates.
     #[arg(long, env = "RELAY_PARTITION_ROWS", default_value_t = 10_000_000, value_parser = clap::value_parser!(i64).range(1_000..))]

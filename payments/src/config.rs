@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use runtime::{config, fail_points::FailPoint, grpc::GrpcOptions, postgres::PostgresOptions};
+use runtime::{
+    fail_points::{FailPoint, road},
+    grpc::GrpcOptions,
+    postgres::PostgresOptions,
+};
 
 use crate::{provider::SimulatedProviderOptions, worker::WorkerOptions};
 
@@ -60,10 +64,10 @@ pub struct Config {
     pub addresses_file: Option<PathBuf>,
     /// Settings of the consumer's Kafka client, KEY=VALUE, that win over its own; for tests.
     #[arg(long, env = "CONSUMER_SETTINGS", value_delimiter = ',', hide = true,
-        value_parser = config::setting)]
+        value_parser = messaging::consumer_setting)]
     pub consumer_settings: Vec<(String, String)>,
     /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
-    #[arg(long, value_delimiter = ',', hide = true)]
+    #[arg(long, value_delimiter = ',', hide = true, value_parser = FailPoint::of(&road::PAYMENTS))]
     pub fail_points: Vec<FailPoint>,
     /// The limits of the gRPC server.
     #[command(flatten)]

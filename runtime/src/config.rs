@@ -25,15 +25,6 @@ pub fn try_parse<P: Parser>(arguments: Vec<OsString>) -> Result<P, clap::Error> 
     P::from_arg_matches(&matches(P::command(), arguments)?)
 }
 
-/// Parses `KEY=VALUE`.
-///
-/// # Errors
-/// What is wrong, if it is not that.
-pub fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 /// A parser for secrets: what it does not take is not shown. `check` tells why not, without telling the secret.
 pub fn secret(check: fn(&str) -> Result<(), String>) -> ValueParser {
     ValueParser::new(Secret(check))

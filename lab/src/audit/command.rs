@@ -1,13 +1,23 @@
 //! `lab audit`: a running system is let come to rest and audited.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 
 use super::{Rest, Snapshot, Sources, Verdict, at_rest, audit};
-use crate::{bench::Output, campaign::Delivery, history::History};
+use crate::{
+    bench::Output,
+    campaign::Delivery,
+    history::History,
+    output::{in_one_sentence, say},
+};
 
 /// Options of `lab audit`.
 #[derive(Args, Clone, Debug)]
@@ -35,8 +45,14 @@ pub struct AuditOptions {
     /// How the relay delivers: exactly once, an event that stands on Kafka twice is wrong
     #[arg(long, value_enum, default_value_t = Delivery::AtLeastOnce)]
     delivery: Delivery,
-    /// How long the system may still move
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    /// How long the system may still move; at most a day
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
     patience: u64,
     /// How the verdicts are printed
     #[arg(long, value_enum, default_value_t)]
@@ -45,25 +61,23 @@ pub struct AuditOptions {
 
 /// Audits a running system. Exit code 0: every invariant holds. 1: one does not. 2: it could not be told.
 pub async fn run(options: AuditOptions) -> ExitCode {
-    match verdicts(&options).await {
-        Ok((rest, verdicts)) => {
-            print(options.output, &rest, &verdicts);
-            ExitCode::from(u8::from(!verdicts.iter().all(Verdict::holds)))
+    let told = async {
+        let (rest, verdicts) = verdicts(&options).await?;
+        let holds = verdicts.iter().all(Verdict::holds);
+        match print(options.output, &rest, &verdicts) {
+            // Who has read enough of the page may want the exit code still.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            Ok(()) | Err(_) => Ok(ExitCode::from(u8::from(!holds))),
         }
-        Err(error) => {
-            eprintln!("lab: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    };
+    told.await.unwrap_or_else(|error| {
+        eprintln!("lab: {}", in_one_sentence(&error));
+        ExitCode::from(2)
+    })
 }
 
 async fn verdicts(options: &AuditOptions) -> anyhow::Result<(Rest, Vec<Verdict>)> {
-    let history = match &options.history {
-        Some(path) => Some(
-            History::read(path).with_context(|| format!("could not read {}", path.display()))?,
-        ),
-        None => None,
-    };
+    let history = options.history.as_deref().map(history).transpose()?;
     let sources = Sources {
         store_manager: options.store_manager_database.clone(),
         payments: options.payments_database.clone(),
@@ -82,20 +96,24 @@ async fn verdicts(options: &AuditOptions) -> anyhow::Result<(Rest, Vec<Verdict>)
     Ok((rest, verdicts))
 }
 
-fn print(output: Output, rest: &Rest, verdicts: &[Verdict]) {
+fn history(path: &Path) -> anyhow::Result<History> {
+    let history =
+        History::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    let is_empty = history.invocations.is_empty();
+    ensure!(!is_empty, "there is no call in {}: leave out --history", path.display());
+    Ok(history)
+}
+
+fn print(output: Output, rest: &Rest, verdicts: &[Verdict]) -> io::Result<()> {
     match output {
         Output::Json => {
             let moves: Vec<_> = rest.still_moves.iter().map(ToString::to_string).collect();
             let verdicts: Vec<_> = verdicts.iter().map(Verdict::json).collect();
-            println!("{:#}", json!({ "still_moves": moves, "verdicts": verdicts }));
+            say(format!("{:#}", json!({ "still_moves": moves, "verdicts": verdicts })))
         }
         Output::Text => {
-            for motion in &rest.still_moves {
-                println!("still moves: {motion}");
-            }
-            for verdict in verdicts {
-                println!("{verdict}");
-            }
+            rest.still_moves.iter().try_for_each(|motion| say(format!("still moves: {motion}")))?;
+            verdicts.iter().try_for_each(say)
         }
     }
 }

@@ -15,7 +15,16 @@ pub enum AuditError {
         #[source]
         source: sqlx::Error,
     },
-    /// Kafka does not answer.
+    /// Nobody answers where Kafka should be.
+    #[error("kafka does not answer at {brokers}")]
+    NoKafka {
+        /// Where.
+        brokers: String,
+        /// What was seen.
+        #[source]
+        source: KafkaError,
+    },
+    /// Kafka refuses, or does not answer any more.
     #[error("kafka cannot be read")]
     Kafka(#[from] KafkaError),
     /// Kafka answers, and a partition does not come to its end.

@@ -18,6 +18,8 @@ use super::{AuditError, Owner, Position, Record, Snapshot};
 use crate::tap::TOPICS;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long Kafka may take to answer at all.
+const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 const QUIET: Duration = Duration::from_millis(100);
 /// How the name of a dead-letter topic ends.
 const DEAD_LETTERS: &str = ".dlq";
@@ -25,7 +27,9 @@ const DEAD_LETTERS: &str = ".dlq";
 /// Reads everything at `brokers` into `snapshot`. Blocks.
 pub(super) fn read(brokers: &str, snapshot: &mut Snapshot) -> Result<(), AuditError> {
     let consumer = consumer(brokers, "lab-audit")?;
-    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let metadata = consumer
+        .fetch_metadata(None, FIRST_PATIENCE)
+        .map_err(|source| AuditError::NoKafka { brokers: brokers.to_owned(), source })?;
     for topic in metadata.topics() {
         let name = topic.name();
         if TOPICS.contains(&name) {

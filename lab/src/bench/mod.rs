@@ -15,6 +15,7 @@ use completions::Completions;
 use load::Load;
 
 use crate::{
+    output::say,
     stack::{Stack, StackOptions},
     system::System,
 };
@@ -58,12 +59,13 @@ pub async fn saga(plan: Plan, output: Output) -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions { durable: true, ..StackOptions::default() }).await?;
     let system = System::start(&stack).await?;
     let figures = measure(&system, plan).await?;
-    match output {
-        Output::Text => print!("{figures}"),
-        Output::Json => println!("{}", figures.json()),
-    }
     drop(system);
-    Ok(stack.stop().await?)
+    stack.stop().await?;
+    match output {
+        Output::Text => say(figures.to_string().trim_end())?,
+        Output::Json => say(figures.json())?,
+    }
+    Ok(())
 }
 
 /// Puts the load of `plan` on `system` and waits until each saga has completed.

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Arena, Delivery, Fault, Plan, Report, RoundError, Subject, Summary, round};
 use crate::{
     bench::Output,
+    output::say,
     processes, signals,
     stack::{Stack, StackOptions},
 };
@@ -19,8 +20,13 @@ pub struct SoakOptions {
     /// Rounds of each fault and delivery.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     pub rounds: u64,
-    /// Minutes after which no round is begun any more, however many rounds there were.
-    #[arg(long, value_name = "MINUTES", conflicts_with = "rounds")]
+    /// Minutes after which no round is begun any more, however many rounds there were; at most a year.
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        conflicts_with = "rounds",
+        value_parser = clap::value_parser!(u64).range(1..=525_600)
+    )]
     pub minutes: Option<u64>,
     /// The seed of the first round; each further one has the next.
     #[arg(long, default_value_t = 1)]
@@ -83,14 +89,14 @@ pub async fn soak(options: SoakOptions) -> anyhow::Result<()> {
     processes::build().await?;
     let stack = Stack::start(StackOptions::default()).await?;
     let summary = play(&stack, &options).await?;
-    match options.output {
-        Output::Text => print!("{summary}"),
-        Output::Json => println!("{}", summary.json()),
-    }
+    let told = match options.output {
+        Output::Text => say(summary.to_string().trim_end()),
+        Output::Json => say(summary.json()),
+    };
     stack.stop().await?;
     let bad = summary.bad().count();
     ensure!(bad == 0, "{bad} rounds are bad");
-    Ok(())
+    Ok(told?)
 }
 
 async fn play(stack: &Stack, options: &SoakOptions) -> Result<Summary, RoundError> {

@@ -9,7 +9,8 @@ use rand::{
 };
 
 use super::{
-    faults::{Fault, catalogue},
+    ChaosError,
+    faults::{Fault, catalogue, named},
     relay::Relay,
 };
 use crate::campaign::{Delivery, random};
@@ -71,13 +72,23 @@ impl Plan {
     /// The round of `seed` with these faults and our relay.
     #[must_use]
     pub fn with(seed: u64, delivery: Delivery, faults: Vec<Arc<dyn Fault>>) -> Self {
+        Self::numbered(seed, delivery, faults.into_iter().map(|fault| (fault, None)))
+    }
+
+    /// The same; a fault without a number has the one after that of the last of its name.
+    pub(super) fn numbered(
+        seed: u64,
+        delivery: Delivery,
+        faults: impl IntoIterator<Item = (Arc<dyn Fault>, Option<usize>)>,
+    ) -> Self {
         let mut names = BTreeMap::<_, usize>::new();
-        let strike = |fault: Arc<dyn Fault>| {
-            let number = names.entry(fault.name()).or_default();
-            *number += 1;
-            let part = format!("after {}", part(&*fault, *number));
+        let strike = |(fault, number): (Arc<dyn Fault>, Option<usize>)| {
+            let last = names.entry(fault.name()).or_default();
+            let number = number.unwrap_or(last.saturating_add(1));
+            *last = number;
+            let part = format!("after {}", part(&*fault, number));
             let after = random(seed, &part).random_range(CALLS);
-            Strike { fault, after, seed, number: *number }
+            Strike { fault, after, seed, number }
         };
         Self {
             seed,
@@ -87,7 +98,7 @@ impl Plan {
         }
     }
 
-    /// The same without one of its faults.
+    /// The same without one of its faults. The others keep their numbers, and with them their chance.
     #[must_use]
     pub fn without(&self, index: usize) -> Self {
         let mut smaller = self.clone();
@@ -98,10 +109,28 @@ impl Plan {
     /// What has to be run for the same round.
     #[must_use]
     pub fn again(&self) -> String {
-        let faults: String =
-            self.strikes.iter().map(|strike| format!(" --fault {}", strike.fault.name())).collect();
+        let mut names = BTreeMap::<_, usize>::new();
+        let fault = |strike: &Strike| {
+            let name = strike.fault.name();
+            let last = names.insert(name.clone(), strike.number).unwrap_or_default();
+            if strike.number == last.saturating_add(1) {
+                format!(" --fault {name}")
+            } else {
+                format!(" --fault {name}#{}", strike.number)
+            }
+        };
+        let faults: String = self.strikes.iter().map(fault).collect();
         let Self { seed, delivery, relay, .. } = self;
         format!("lab chaos --seed {seed} --delivery {delivery} --relay {relay}{faults}")
+    }
+}
+
+/// A fault and, after a `#`, which of its name it is: `payments.killed#2`.
+pub(super) fn numbered_fault(text: &str) -> Result<(Arc<dyn Fault>, Option<usize>), ChaosError> {
+    let Some((name, number)) = text.rsplit_once('#') else { return Ok((named(text)?, None)) };
+    match number.parse() {
+        Ok(number) if number > 0 => Ok((named(name)?, Some(number))),
+        Ok(_) | Err(_) => Err(ChaosError::FaultNumber(text.to_owned())),
     }
 }
 
@@ -109,29 +138,38 @@ fn part(fault: &dyn Fault, number: usize) -> String {
     format!("{number} {}", fault.name())
 }
 
-/// So many rounds that have all faults between them, with seeds from `seed` on. The deliveries take
-/// turns.
-#[must_use]
-pub fn covering(seed: u64, rounds: usize) -> Vec<Plan> {
-    let deliveries: Vec<_> = Delivery::ALL.into_iter().cycle().take(rounds).collect();
-    let mut dealt: Vec<Vec<Arc<dyn Fault>>> = vec![Vec::new(); rounds];
-    for fault in catalogue(Relay::OutboxRelay) {
+/// So many rounds that have all faults between them, with seeds from `seed` on. The deliveries take turns, first the one that
+/// the most faults can happen with.
+///
+/// # Errors
+/// [`ChaosError::Uncoverable`] if there are too few rounds for all faults, or more than faults.
+pub fn covering(seed: u64, rounds: u64) -> Result<Vec<Plan>, ChaosError> {
+    let all = catalogue(Relay::OutboxRelay);
+    let mut deliveries = Delivery::ALL;
+    let excluded = |delivery| all.iter().filter(|fault| !fault.applies_to(delivery)).count();
+    deliveries.sort_by_key(|delivery| excluded(*delivery));
+    let least = if excluded(deliveries[0]) == 0 { 1 } else { deliveries.len() };
+    let refused = || ChaosError::Uncoverable { rounds, faults: all.len(), least };
+    let count = usize::try_from(rounds).ok().filter(|count| (least..=all.len()).contains(count));
+    let count = count.ok_or_else(refused)?;
+    let deliveries = deliveries.into_iter().cycle().take(count);
+    let mut dealt: Vec<(Delivery, Vec<Arc<dyn Fault>>)> =
+        deliveries.map(|delivery| (delivery, Vec::new())).collect();
+    for fault in all.iter().cloned() {
         let lane = fault.lane();
-        let applies = (0..rounds).filter(|round| fault.applies_to(deliveries[*round]));
+        let applies = dealt.iter_mut().filter(|(delivery, _)| fault.applies_to(*delivery));
         // Where its lane has least to do.
         let least = applies
-            .min_by_key(|round| dealt[*round].iter().filter(|other| other.lane() == lane).count());
-        if let Some(round) = least {
-            dealt[round].push(fault);
-        }
+            .min_by_key(|(_, faults)| faults.iter().filter(|other| other.lane() == lane).count());
+        let (_, faults) = least.ok_or_else(refused)?;
+        faults.push(fault);
     }
-    let rounds = dealt.into_iter().zip(deliveries).zip(seed..);
-    rounds
-        .map(|((mut faults, delivery), seed)| {
-            faults.shuffle(&mut random(seed, "order"));
-            Plan::with(seed, delivery, faults)
-        })
-        .collect()
+    let seeds = (0..).map(|round| seed.wrapping_add(round));
+    let plan = |((delivery, mut faults), seed): ((Delivery, Vec<_>), u64)| {
+        faults.shuffle(&mut random(seed, "order"));
+        Plan::with(seed, delivery, faults)
+    };
+    Ok(dealt.into_iter().zip(seeds).map(plan).collect())
 }
 
 #[cfg(test)]
@@ -149,16 +187,22 @@ mod tests {
 
     #[test]
     fn a_few_rounds_have_every_fault_between_them() {
-        let plans = covering(1, 4);
-        let planned: BTreeSet<_> = plans
-            .iter()
-            .flat_map(|plan| plan.strikes.iter().map(|strike| strike.fault.name()))
-            .collect();
         let all: BTreeSet<_> =
             catalogue(Relay::OutboxRelay).iter().map(|fault| fault.name()).collect();
-        assert_eq!(planned, all);
-        let applies =
-            |plan: &Plan| plan.strikes.iter().all(|strike| strike.fault.applies_to(plan.delivery));
-        assert!(plans.iter().all(applies));
+        let has_all = |delivery: &Delivery| {
+            catalogue(Relay::OutboxRelay).iter().all(|fault| fault.applies_to(*delivery))
+        };
+        let least = if Delivery::ALL.iter().any(has_all) { 1 } else { 2 };
+        assert!(covering(1, least - 1).is_err());
+        for rounds in least..=4 {
+            let plans = covering(1, rounds).unwrap();
+            let strikes = plans.iter().flat_map(|plan| &plan.strikes);
+            let planned: BTreeSet<_> = strikes.map(|strike| strike.fault.name()).collect();
+            assert_eq!(planned, all, "{rounds} rounds");
+            let applies = |plan: &Plan| {
+                plan.strikes.iter().all(|strike| strike.fault.applies_to(plan.delivery))
+            };
+            assert!(plans.iter().all(applies));
+        }
     }
 }

@@ -25,24 +25,40 @@ pub struct Report {
     pub plan: Plan,
     /// Which faults have happened.
     pub coverage: Coverage,
-    /// How many orders there are.
-    pub orders: usize,
     /// How many calls were made.
     pub calls: usize,
     /// How many of each command were done, refused, or came to nobody knows what.
     pub told: BTreeMap<&'static str, [usize; 3]>,
     /// What has happened when, as it ended.
     pub happened: Vec<Happened>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// Where the logs and the history are, or why they are nowhere, if something is wrong.
+    pub kept: Option<Result<PathBuf, String>>,
+}
+
+/// How a round has ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Everything healed, and was audited.
+    Audited(Audited),
+    /// It was not played to its end, for this reason, which says nothing of the system's promises.
+    BrokenOff(String),
+}
+
+/// What the auditor has found at the end of a round.
+#[derive(Clone, Debug)]
+pub struct Audited {
+    /// How many orders there are.
+    pub orders: usize,
     /// What did not come to rest.
     pub still_moves: Vec<Motion>,
-    /// What the auditor says of each invariant.
+    /// What it says of each invariant.
     pub verdicts: Vec<Verdict>,
     /// The story of the first order that broke.
     pub timeline: Option<Timeline>,
-    /// How long it took.
-    pub took: Duration,
-    /// Where the logs and the history are, if something is wrong.
-    pub kept: Option<PathBuf>,
 }
 
 /// A fault that has happened, or has not.
@@ -54,30 +70,66 @@ pub struct Happened {
     pub(super) struck: Struck,
 }
 
-impl Report {
+impl Audited {
     /// Whether everything came to rest and every invariant holds.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.still_moves.is_empty() && self.verdicts.iter().all(Verdict::holds)
     }
+}
+
+impl Report {
+    /// What the auditor has found, if the round was played to its end.
+    #[must_use]
+    pub fn audited(&self) -> Option<&Audited> {
+        match &self.outcome {
+            Outcome::Audited(audited) => Some(audited),
+            Outcome::BrokenOff(_) => None,
+        }
+    }
+
+    /// Whether it was played to its end, everything came to rest, and every invariant holds.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.audited().is_some_and(Audited::is_good)
+    }
+
+    /// Whether it was played to its end, and a promise is broken.
+    #[must_use]
+    pub fn breaks_a_promise(&self) -> bool {
+        self.audited().is_some_and(|audited| !audited.is_good())
+    }
 
     /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
-        json!({
+        let mut page = json!({
             "seed": self.plan.seed,
             "delivery": self.plan.delivery.name(),
             "again": self.plan.again(),
             "good": self.is_good(),
-            "orders": self.orders,
             "calls": self.calls,
             "told": self.told,
             "seconds": self.took.as_secs_f64(),
-            "still_moves": self.still_moves.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "verdicts": self.verdicts.iter().map(Verdict::json).collect::<Vec<_>>(),
+            "happened": self.happened.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "coverage": self.coverage.json(),
-            "timeline": self.timeline.as_ref().map(ToString::to_string),
-        })
+        });
+        match &self.outcome {
+            Outcome::Audited(audited) => {
+                let moves = audited.still_moves.iter().map(ToString::to_string);
+                page["orders"] = json!(audited.orders);
+                page["still_moves"] = moves.collect();
+                page["verdicts"] = audited.verdicts.iter().map(Verdict::json).collect();
+                page["timeline"] = json!(audited.timeline.as_ref().map(ToString::to_string));
+            }
+            Outcome::BrokenOff(cause) => page["not_played_to_its_end"] = json!(cause),
+        }
+        match &self.kept {
+            Some(Ok(directory)) => page["kept"] = json!(directory),
+            Some(Err(cause)) => page["not_kept"] = json!(cause),
+            None => {}
+        }
+        page
     }
 }
 
@@ -106,13 +158,33 @@ impl fmt::Display for Happened {
     }
 }
 
+impl fmt::Display for Audited {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for verdict in &self.verdicts {
+            writeln!(formatter, "  {verdict}")?;
+        }
+        for motion in &self.still_moves {
+            writeln!(formatter, "  not at rest: {motion}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, coverage, orders, calls, .. } = self;
-        let outcome = if self.is_good() { "every promise holds" } else { "A PROMISE IS BROKEN" };
+        let Self { plan, coverage, calls, .. } = self;
+        let (orders, outcome) = match &self.outcome {
+            Outcome::Audited(audited) if audited.is_good() => {
+                (format!(", {} orders", audited.orders), "every promise holds".to_owned())
+            }
+            Outcome::Audited(audited) => {
+                (format!(", {} orders", audited.orders), "A PROMISE IS BROKEN".to_owned())
+            }
+            Outcome::BrokenOff(cause) => (String::new(), format!("not played to its end: {cause}")),
+        };
         writeln!(
             formatter,
-            "seed {}, {}: {} faults, {calls} calls, {orders} orders, {:.0} s: {outcome}",
+            "seed {}, {}: {} faults, {calls} calls{orders}, {:.0} s: {outcome}",
             plan.seed,
             plan.delivery,
             coverage.struck(),
@@ -126,24 +198,22 @@ impl fmt::Display for Report {
             })
             .collect();
         writeln!(formatter, "  calls: {}", told.join("; "))?;
-        for verdict in &self.verdicts {
-            writeln!(formatter, "  {verdict}")?;
-        }
-        for motion in &self.still_moves {
-            writeln!(formatter, "  not at rest: {motion}")?;
+        if let Some(audited) = self.audited() {
+            write!(formatter, "{audited}")?;
         }
         if !self.is_good() {
             self.happened.iter().try_for_each(|happened| writeln!(formatter, "  {happened}"))?;
         }
-        if let Some(timeline) = &self.timeline {
+        if let Some(timeline) = self.audited().and_then(|audited| audited.timeline.as_ref()) {
             write!(formatter, "the first that broke: {timeline}")?;
         }
         if !self.is_good() {
             writeln!(formatter, "again: {}", plan.again())?;
         }
-        if let Some(directory) = &self.kept {
-            writeln!(formatter, "logs and history: {}", directory.display())?;
+        match &self.kept {
+            Some(Ok(directory)) => writeln!(formatter, "logs and history: {}", directory.display()),
+            Some(Err(cause)) => writeln!(formatter, "logs and history could not be kept: {cause}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

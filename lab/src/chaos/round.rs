@@ -1,9 +1,7 @@
 //! One round: callers call, lane by lane what is planned is broken, then everything heals, comes to rest and is audited.
 
 use std::{
-    fs,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,84 +9,83 @@ use futures::future::try_join_all;
 
 use super::{
     ChaosError, Coverage, Lane, Plan, Report, Strike, World,
-    report::{Happened, told},
+    keeping::Keeping,
+    report::{Audited, Happened, Outcome, told},
     timeline::Timeline,
     workload,
 };
 use crate::{
     audit::{Sources, at_rest, audit},
-    history::History,
-    processes::Program,
-    stack::{Stack, target_directory},
+    stack::Stack,
 };
 
-/// How long a healed system may take to come to rest. A consumer that was killed keeps its partitions for six seconds, what was
+/// How long a healed system may take to come to rest. A consumer that was killed keeps its partitions for two seconds, what was
 /// in trouble for long waits for ten between two tries, and a machine that does other things is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Plays a round over servers of its own.
-///
-/// # Errors
-/// If it cannot be played to its end, which says nothing of the system's promises.
-pub async fn round(stack: &Stack, plan: &Plan) -> Result<Report, ChaosError> {
+/// What has been broken so far.
+#[derive(Debug, Default)]
+struct Course(Mutex<(Coverage, Vec<Happened>)>);
+
+impl Course {
+    fn lock(&self) -> MutexGuard<'_, (Coverage, Vec<Happened>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Plays a round over servers of its own. One that cannot be played to its end has a report too.
+pub async fn round(stack: &Stack, plan: &Plan) -> Report {
     let began = Instant::now();
-    let world = World::open(stack, plan).await?;
-    let coverage = Mutex::default();
-    let happened = Mutex::default();
-    let breaking = async {
-        let lanes =
-            Lane::ALL.into_iter().map(|lane| break_in(lane, &world, plan, &coverage, &happened));
-        let broken = try_join_all(lanes).await;
-        world.recorder.stop();
-        broken
+    let keeping = Keeping::begin(stack);
+    let course = Course::default();
+    let (world, played) = match World::open(stack, plan).await {
+        Ok(world) => {
+            let played = play(&world, plan, &course).await;
+            (Some(world), played)
+        }
+        Err(error) => (None, Err(error)),
     };
-    tokio::try_join!(breaking, workload::call(&world, plan.seed))?;
-    world.heal().await?;
-    let sources = Sources::from(&world.system);
-    let rest = at_rest(&sources, PATIENCE).await?;
-    let history = world.recorder.history();
-    let verdicts = audit(&rest.snapshot, Some(&history), plan.delivery);
-    let broken = verdicts.iter().flat_map(|verdict| &verdict.violations);
-    let first = broken.filter_map(|violation| violation.order_id).next();
-    let timeline = match first {
-        Some(order_id) => Some(Timeline::of(order_id, &world, &rest.snapshot, &history).await?),
-        None => None,
-    };
+    let history = world.as_ref().map(|world| world.recorder.history()).unwrap_or_default();
+    let (coverage, happened) = course.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut report = Report {
         plan: plan.clone(),
-        coverage: coverage.into_inner().unwrap_or_else(PoisonError::into_inner),
-        orders: rest.snapshot.orders.len(),
+        coverage,
         calls: history.invocations.len(),
         told: told(&history),
-        happened: happened.into_inner().unwrap_or_else(PoisonError::into_inner),
-        still_moves: rest.still_moves,
-        verdicts,
-        timeline,
+        happened,
+        outcome: match played {
+            Ok(audited) => Outcome::Audited(audited),
+            Err(error) => Outcome::BrokenOff(error.in_one_line()),
+        },
         took: began.elapsed(),
         kept: None,
     };
     if !report.is_good() {
-        report.kept = Some(keep(&world, plan, &history)?);
+        let kept = keeping.keep(plan, &history, world.as_ref()).await;
+        report.kept = Some(kept.map_err(|error| error.to_string()));
     }
-    Ok(report)
+    report
 }
 
-/// Copies the logs and the history to where they stay; answers where.
-fn keep(world: &World, plan: &Plan, history: &History) -> Result<PathBuf, ChaosError> {
-    let directory = target_directory().join("chaos").join(format!(
-        "{}-{}-faults",
-        plan.seed,
-        plan.strikes.len()
-    ));
-    fs::create_dir_all(&directory)?;
-    for program in Program::ALL {
-        let log = world.system.service(program).log();
-        if let Some(name) = log.file_name().filter(|_| log.exists()) {
-            fs::copy(&log, directory.join(name))?;
-        }
-    }
-    history.write(&directory.join("history.jsonl"))?;
-    Ok(directory)
+async fn play(world: &World, plan: &Plan, course: &Course) -> Result<Audited, ChaosError> {
+    let breaking = async {
+        let lanes = Lane::ALL.into_iter().map(|lane| break_in(lane, world, plan, course));
+        let broken = try_join_all(lanes).await;
+        world.recorder.stop();
+        broken
+    };
+    tokio::try_join!(breaking, workload::call(world, plan.seed))?;
+    world.heal().await?;
+    let rest = at_rest(&Sources::from(&world.system), PATIENCE).await?;
+    let history = world.recorder.history();
+    let verdicts = audit(&rest.snapshot, Some(&history), plan.delivery);
+    let mut broken = verdicts.iter().flat_map(|verdict| &verdict.violations);
+    let timeline = match broken.find_map(|violation| violation.order_id) {
+        Some(order_id) => Some(Timeline::of(order_id, world, &rest.snapshot, &history).await),
+        None => None,
+    };
+    let orders = rest.snapshot.orders.len();
+    Ok(Audited { orders, still_moves: rest.still_moves, verdicts, timeline })
 }
 
 /// Breaks what is planned for a lane, one after the other.
@@ -96,8 +93,7 @@ async fn break_in(
     lane: Lane,
     world: &World,
     plan: &Plan,
-    coverage: &Mutex<Coverage>,
-    happened: &Mutex<Vec<Happened>>,
+    course: &Course,
 ) -> Result<(), ChaosError> {
     let mut completed = 0;
     for strike in plan.strikes.iter().filter(|strike| strike.fault.lane() == lane) {
@@ -106,10 +102,11 @@ async fn break_in(
         completed = world.more_completed(completed).await;
         let steps = world.under_way().await;
         let began = SystemTime::now();
-        let struck = fault.strike(world, strike.random()).await?;
         let name = fault.name();
-        coverage.lock().unwrap_or_else(PoisonError::into_inner).add(&name, &struck, steps);
-        let mut happened = happened.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |source| ChaosError::Fault { name: name.clone(), source: Box::new(source) };
+        let struck = fault.strike(world, strike.random()).await.map_err(failed)?;
+        let (coverage, happened) = &mut *course.lock();
+        coverage.add(&name, &struck, steps);
         happened.push(Happened { began, ended: SystemTime::now(), name, struck });
     }
     Ok(())

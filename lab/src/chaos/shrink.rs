@@ -3,29 +3,30 @@
 //! How processes meet is up to the machine, so a round that passes without a fault may have needed luck and not the fault. What is
 //! answered has failed; that nothing smaller would is not proven.
 
-use super::{ChaosError, Plan, Report, round};
+use super::{Outcome, Plan, Report, round};
 use crate::stack::Stack;
 
 /// How many rounds it may cost.
 const ROUNDS: usize = 16;
 
-/// Leaves out of a round that failed what it fails without.
-///
-/// # Errors
-/// If a round cannot be played.
-pub async fn shrink(stack: &Stack, failed: Report) -> Result<Report, ChaosError> {
-    let mut smallest = failed;
+/// Leaves out of a round that failed what it fails without: `smallest` is always the smallest found so far. Answers the rounds
+/// that were not played to their ends, which show nothing.
+pub async fn shrink(stack: &Stack, smallest: &mut Report) -> Vec<Report> {
+    let mut broken_off = Vec::new();
     let mut played = 0;
     let mut index = 0;
     while index < smallest.plan.strikes.len() && played < ROUNDS {
         let smaller: Plan = smallest.plan.without(index);
-        let report = Box::pin(round(stack, &smaller)).await?;
+        let report = Box::pin(round(stack, &smaller)).await;
         played += 1;
-        if report.is_good() {
-            index += 1;
-        } else {
-            smallest = report;
+        match &report.outcome {
+            Outcome::Audited(audited) if !audited.is_good() => *smallest = report,
+            Outcome::Audited(_) => index += 1,
+            Outcome::BrokenOff(_) => {
+                broken_off.push(report);
+                index += 1;
+            }
         }
     }
-    Ok(smallest)
+    broken_off
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use sqlx::types::time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{ChaosError, World};
+use super::World;
 use crate::{
     audit::{Record, Snapshot},
     history::{Answer, Command, History, Reply},
@@ -27,19 +27,20 @@ impl Timeline {
         world: &World,
         snapshot: &Snapshot,
         history: &History,
-    ) -> Result<Self, ChaosError> {
-        let mut moments = states(order_id, world).await?;
+    ) -> Self {
+        let mut facts = facts(order_id, snapshot);
+        let mut moments = states(order_id, world).await.unwrap_or_else(|error| {
+            facts.push(format!("its states could not be read: {error}"));
+            Vec::new()
+        });
         moments.extend(events(order_id, snapshot));
         moments.extend(told(order_id, snapshot, history));
         moments.sort();
-        Ok(Self { order_id, moments, facts: facts(order_id, snapshot) })
+        Self { order_id, moments, facts }
     }
 }
 
-async fn states(
-    order_id: Uuid,
-    world: &World,
-) -> Result<Vec<(OffsetDateTime, String)>, ChaosError> {
+async fn states(order_id: Uuid, world: &World) -> sqlx::Result<Vec<(OffsetDateTime, String)>> {
     let states: Vec<(OffsetDateTime, String, Option<String>)> = sqlx::query_as(
         "SELECT reached_at, state, reason FROM store_manager.order_states
         WHERE order_id = $1 ORDER BY state_id",

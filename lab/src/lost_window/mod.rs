@@ -21,6 +21,7 @@ pub use tally::Tally;
 
 use crate::{
     bench::Output,
+    output::say,
     stack::{Stack, StackOptions},
 };
 
@@ -29,10 +30,15 @@ use crate::{
 pub struct LostWindowOptions {
     /// How often each store is killed, once with each order: a third after an order's commit, a third after a payment's, and a
     /// third in between.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        default_value_t = 30,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     pub kills: u32,
     /// What the orders and the moments are drawn from.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     pub seed: u64,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t)]
@@ -46,13 +52,13 @@ pub struct LostWindowOptions {
 pub async fn run(options: LostWindowOptions) -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions::default()).await?;
     let report = Box::pin(play(&stack, options.seed, options.kills)).await?;
-    match options.output {
-        Output::Text => print!("{report}"),
-        Output::Json => println!("{}", report.json()),
-    }
+    let told = match options.output {
+        Output::Text => say(report.to_string().trim_end()),
+        Output::Json => say(report.json()),
+    };
     stack.stop().await?;
     ensure!(report.outbox.is_whole(), "the store with the outbox is not whole");
-    Ok(())
+    Ok(told?)
 }
 
 /// Kills both stores `count` times.

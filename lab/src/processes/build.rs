@@ -10,12 +10,24 @@ use std::{
 use thiserror::Error;
 use tokio::{process::Command, sync::OnceCell};
 
+use super::Program;
 use crate::stack;
 
 /// Why there are no binaries.
 #[derive(Debug, Error)]
 pub enum BuildError {
-    /// Cargo could not be started, or the directory given instead not be found.
+    /// `LAB_BINARIES` names a directory without all programs.
+    #[error(
+        "LAB_BINARIES is {}, where there is no {program}: give the directory that has the programs, or unset it to have them built",
+        directory.display()
+    )]
+    Given {
+        /// What it names.
+        directory: PathBuf,
+        /// A program that is not there.
+        program: &'static str,
+    },
+    /// Cargo could not be started.
     #[error(
         "could not run cargo: give the directory of the binaries as LAB_BINARIES, or set CARGO"
     )]
@@ -56,7 +68,7 @@ pub(crate) fn cargo() -> Command {
 
 async fn run() -> Result<PathBuf, BuildError> {
     if let Some(directory) = env::var_os("LAB_BINARIES") {
-        return std::path::absolute(directory).map_err(BuildError::Cargo);
+        return given(Path::new(&directory));
     }
     let directory = stack::profile_directory().to_owned();
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
@@ -76,5 +88,39 @@ async fn run() -> Result<PathBuf, BuildError> {
     } else {
         let command = format!("cargo build --workspace --bins --profile {profile}");
         Err(BuildError::Failed { command, status })
+    }
+}
+
+/// The directory that was given, if every program is there.
+fn given(directory: &Path) -> Result<PathBuf, BuildError> {
+    let missing = Program::ALL.iter().find(|program| !directory.join(program.name()).is_file());
+    match missing {
+        Some(program) => {
+            Err(BuildError::Given { directory: directory.to_owned(), program: program.name() })
+        }
+        None => std::path::absolute(directory).map_err(BuildError::Cargo),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_without_a_program_is_refused_by_what_it_lacks() {
+        let directory = env::temp_dir().join(format!("binaries-{}", uuid::Uuid::now_v7()));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("store-manager"), "").unwrap();
+        let told = given(&directory).unwrap_err().to_string();
+        let expected =
+            format!("LAB_BINARIES is {}, where there is no payments: ", directory.display());
+        assert!(told.starts_with(&expected), "{told}");
+        for program in ["payments", "outbox-relay"] {
+            fs::write(directory.join(program), "").unwrap();
+        }
+        assert_eq!(given(&directory).unwrap(), directory);
+        fs::remove_dir_all(directory).unwrap();
     }
 }

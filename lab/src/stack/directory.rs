@@ -17,6 +17,9 @@ use super::{
     janitor::Janitor,
 };
 
+/// How the name of a temporary directory begins; its id follows.
+const RUN: &str = "run-";
+
 /// A directory in use by this process.
 #[derive(Debug)]
 pub(super) struct RunDirectory {
@@ -35,7 +38,7 @@ impl RunDirectory {
             File::create(parent.join("lock")).map_err(could_not("open the sweep's lock"))?;
         sweeping.lock().map_err(could_not("lock the stacks' directory"))?;
         sweep(&parent);
-        let path = parent.join(format!("run-{}", Uuid::now_v7()));
+        let path = parent.join(format!("{RUN}{}", Uuid::now_v7()));
         let owner = own(&path)?;
         let janitor = Janitor::watching(&path);
         Ok(Self { path, _owner: owner, janitor: Some(janitor) })
@@ -52,6 +55,14 @@ impl RunDirectory {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether `path` is one that [`RunDirectory::temporary`] has made.
+pub(super) fn is_temporary(path: &Path) -> Result<bool, StackError> {
+    let name =
+        path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(RUN));
+    Ok(name.is_some_and(|id| id.parse::<Uuid>().is_ok())
+        && path.parent() == Some(parent()?.as_path()))
 }
 
 impl Drop for RunDirectory {

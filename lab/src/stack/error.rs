@@ -40,6 +40,9 @@ pub enum StackError {
     /// The directory is in use by another run.
     #[error("{0} is in use by another run of lab: stop that one or choose another directory")]
     DirectoryInUse(PathBuf),
+    /// A directory that is not to be removed.
+    #[error("{0} is not a directory that a run of lab has made for itself")]
+    NotTemporary(PathBuf),
     /// PostgreSQL refuses to run as root, and the user it would run as cannot get there.
     #[error(
         "{0} cannot be reached by `nobody`, as whom PostgreSQL runs when lab is root: choose another directory"

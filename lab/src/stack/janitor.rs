@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{cache, directory};
+use super::{
+    cache, directory,
+    error::{StackError, could_not},
+};
 
 /// For how long children may go on writing into the directory after their parent died.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -67,13 +70,47 @@ fn program() -> Option<PathBuf> {
 /// What `lab janitor` does: waits for the end of its parent, then removes `directory`.
 ///
 /// # Errors
-/// If its standard input cannot be read, which it never writes anything to.
-pub fn run(directory: &Path) -> io::Result<()> {
-    io::stdin().read_to_end(&mut Vec::new())?;
+/// If `directory` is not a temporary one of a stack, or its standard input cannot be read, which it never writes anything to.
+pub fn run(directory: &Path) -> Result<(), StackError> {
+    if !directory::is_temporary(directory)? {
+        return Err(StackError::NotTemporary(directory.to_owned()));
+    }
+    io::stdin().read_to_end(&mut Vec::new()).map_err(could_not("read standard input"))?;
     let start = Instant::now();
     while directory.exists() && start.elapsed() < PATIENCE {
         directory::remove(directory);
         thread::sleep(PAUSE);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn nothing_but_the_directory_of_a_run_is_removed() {
+        let temporary = directory::RunDirectory::temporary().unwrap();
+        assert!(directory::is_temporary(temporary.path()).unwrap());
+        let stacks = temporary.path().parent().unwrap();
+        let elsewhere = env::temp_dir().join(format!("run-{}", Uuid::now_v7()));
+        fs::create_dir(&elsewhere).unwrap();
+        let name = elsewhere.file_name().unwrap();
+        let (within, beside) = (temporary.path().join(name), stacks.join("..").join(name));
+        let no_id = stacks.join("run-");
+        for other in [&elsewhere, &within, &beside, stacks, &no_id, Path::new("/"), Path::new("")] {
+            assert!(!directory::is_temporary(other).unwrap(), "{}", other.display());
+        }
+        let told = run(&elsewhere).unwrap_err().to_string();
+        assert!(
+            told.ends_with("is not a directory that a run of lab has made for itself"),
+            "{told}"
+        );
+        assert!(elsewhere.exists());
+        fs::remove_dir(elsewhere).unwrap();
+    }
 }

@@ -230,6 +230,23 @@ impl Kafka {
         Ok(())
     }
 
+    /// Runs Kafka's own `kafka-transactions` with these arguments, and appends what it says to `output`.
+    ///
+    /// # Errors
+    /// If the broker is not ours, or the tool fails or does not end.
+    pub async fn tell_transactions(
+        &self,
+        arguments: &[&str],
+        output: &Path,
+    ) -> Result<(), StackError> {
+        let broker = ["--bootstrap-server", &self.brokers];
+        let class = "org.apache.kafka.tools.TransactionsCommand";
+        let ours = self.ours()?;
+        let mut command = ours.command(class, &broker);
+        command.args(arguments);
+        run_to_end("kafka-transactions", command, output).await
+    }
+
     /// Stops it tidily if it is ours.
     pub(super) async fn shut_down(&self) -> Result<(), StackError> {
         if self.ours.is_some() { self.stop().await } else { Ok(()) }
@@ -286,13 +303,7 @@ impl Ours {
         for user in secured.map(Secured::scram).into_iter().flatten() {
             command.args(["--add-scram", &user]);
         }
-        let process = Process::spawn("Kafka's format", command, &self.log, Signal::SIGKILL)?;
-        let status = process.ended(PATIENCE).await?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(StackError::ended("Kafka's format", status, &self.log))
-        }
+        run_to_end("Kafka's format", command, &self.log).await
     }
 
     fn command(&self, class: &str, arguments: &[&str]) -> Command {
@@ -310,4 +321,11 @@ impl Ours {
             .args(arguments);
         command
     }
+}
+
+/// Runs a tool of Kafka's that ends by itself.
+async fn run_to_end(name: &str, command: Command, log: &Path) -> Result<(), StackError> {
+    let process = Process::spawn(name, command, log, Signal::SIGKILL)?;
+    let status = process.ended(PATIENCE).await?;
+    if status.success() { Ok(()) } else { Err(StackError::ended(name, status, log)) }
 }

@@ -1,7 +1,10 @@
 //! Places one order and draws what becomes of it, as it happens: its states as `WatchOrder` tells them, and its events as
 //! they stand on Kafka.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use proto::store::{
@@ -16,7 +19,10 @@ use tonic::{Streaming, transport::Channel};
 use uuid::Uuid;
 
 use super::store::Store;
-use crate::tap::{self, TOPICS, Tap, Tapped};
+use crate::{
+    output::say,
+    tap::{self, TOPICS, Tap, Tapped},
+};
 
 /// How long an order may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,9 +52,9 @@ pub(super) async fn travel(store: &Store) -> anyhow::Result<Ending> {
     let mut orders = OrderServiceClient::new(channel);
     let mut drawing = Drawing::start();
     let order = place(&mut orders, &user, &product).await?;
-    println!("\n1 × {} for {}: order {}\n", product.name, user.name, order.order_id);
-    println!("     since     delay");
-    println!("    placed    before");
+    say(format!("\n1 × {} for {}: order {}\n", product.name, user.name, order.order_id))?;
+    say("     since     delay")?;
+    say("    placed    before")?;
     let watched = orders
         .watch_order(WatchOrderRequest { order_id: order.order_id.clone() })
         .await
@@ -57,7 +63,7 @@ pub(super) async fn travel(store: &Store) -> anyhow::Result<Ending> {
     tokio::time::timeout(PATIENCE, drawing.follow(&order.order_id, watched, &tap))
         .await
         .with_context(|| format!("the order did not end within {} s", PATIENCE.as_secs()))??;
-    println!();
+    say("")?;
     ending(&mut orders, order.order_id).await
 }
 
@@ -129,14 +135,14 @@ impl Drawing {
         while !(has_ended && is_told) {
             tokio::select! {
                 state = states.message(), if !has_ended => match state.context("WatchOrder")? {
-                    Some(state) => self.state(&state),
+                    Some(state) => self.state(&state)?,
                     None => has_ended = true,
                 },
                 event = tap.next() => {
                     let event = event.context("could not read the topics")?;
                     if event.key() == order_id {
                         is_told |= event.event_name() == LAST_EVENT;
-                        self.event(&event);
+                        self.event(&event)?;
                     }
                 }
             }
@@ -144,32 +150,34 @@ impl Drawing {
         Ok(())
     }
 
-    fn state(&mut self, reached: &WatchOrderResponse) {
-        self.line(&format!("● {}", state_name(reached.state())));
-        if let Some(failure) = &reached.failure {
-            self.line(&format!("│   {}", failure.detail));
+    fn state(&mut self, reached: &WatchOrderResponse) -> io::Result<()> {
+        self.line(&format!("● {}", state_name(reached.state())))?;
+        match &reached.failure {
+            Some(failure) => self.line(&format!("│   {}", failure.detail)),
+            None => Ok(()),
         }
     }
 
-    fn event(&mut self, event: &Tapped) {
+    fn event(&mut self, event: &Tapped) -> io::Result<()> {
         self.line(&format!(
             "│   {:<22} {} / {} / {}",
             event.event_name(),
             event.topic(),
             event.partition(),
             event.offset()
-        ));
+        ))
     }
 
-    fn line(&mut self, text: &str) {
+    fn line(&mut self, text: &str) -> io::Result<()> {
         let now = Instant::now();
         let milliseconds = |since: Instant| (now - since).as_secs_f64() * 1_000.0;
-        println!(
+        say(format!(
             "{:>7.1} ms {:>+6.1} ms  {text}",
             milliseconds(self.placed),
             milliseconds(self.before)
-        );
+        ))?;
         self.before = now;
+        Ok(())
     }
 }
 

@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use crate::{signals, stack};
+use crate::{
+    output::{is_unread, say},
+    signals, stack,
+};
 use journey::Ending;
 use ports::Ports;
 use store::Store;
@@ -38,26 +41,37 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         anyhow::Ok((store, ending))
     };
     let (store, ending) = tokio::select! {
-        up = up => up.map_err(|error| anyhow!("{error:#}\nall logs are in {}", logs.display()))?,
-        stopped = signals::stop_requested() => return Ok(stopped?),
+        up = up => up.map_err(|error| with_logs(error, &logs))?,
+        stopped = signals::stop_requested() => {
+            stopped?;
+            return remove_passing(&options, &logs);
+        }
     };
     if options.once {
         store.stop().await?;
-        ending.into_result()?;
+        ending.into_result().map_err(|error| with_logs(error, &logs))?;
         return remove_passing(&options, &logs);
     }
-    paper::print_addresses(&store, &ending, &logs);
+    paper::print_addresses(&store, &ending, &logs)?;
     tokio::select! {
         died = watch(&store) => return died,
         stopped = signals::stop_requested() => stopped?,
     }
-    println!("stopping");
+    say("stopping")?;
     // A second Ctrl-C stops at once.
     signals::unless_stopped(store.stop()).await?;
     remove_passing(&options, &logs)
 }
 
-/// Removes logs that nobody will look for: of a run on free ports that went well.
+/// Says where the logs of a run are that did not go well.
+fn with_logs(error: anyhow::Error, logs: &Path) -> anyhow::Error {
+    if is_unread(&error) {
+        return error;
+    }
+    anyhow!("{error:#}\nall logs are in {}", logs.display())
+}
+
+/// Removes logs that nobody will look for: of a run on free ports that went well, or that somebody stopped.
 fn remove_passing(options: &UpOptions, logs: &Path) -> anyhow::Result<()> {
     if options.free_ports && options.data.is_none() {
         fs::remove_dir_all(logs).context("could not remove the logs")?;

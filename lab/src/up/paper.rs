@@ -1,33 +1,32 @@
 //! What `lab up` prints when all is well: where everything is, and what can be pasted.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use super::{journey::Ending, store::Store};
+use crate::output::say;
 
 /// Prints addresses and grpcurl commands.
-pub(super) fn print_addresses(store: &Store, ending: &Ending, logs: &Path) {
+pub(super) fn print_addresses(store: &Store, ending: &Ending, logs: &Path) -> io::Result<()> {
     let [store_manager, payments, relay] = store.services();
-    println!(
+    say(format!(
         "store-manager  gRPC {}  admin http://{}",
         store_manager.grpc_address(),
         store_manager.admin_address()
-    );
-    println!(
+    ))?;
+    say(format!(
         "payments       gRPC {}  admin http://{}",
         payments.grpc_address(),
         payments.admin_address()
-    );
-    println!("outbox-relay                        admin http://{}", relay.admin_address());
-    println!("PostgreSQL     {}", store.stack().postgres_url("store_manager"));
-    println!("               {}", store.stack().postgres_url("payments"));
-    println!("Kafka          {}", store.brokers());
-    println!("data           {}", store.stack().directory().display());
-    println!("logs           {}", logs.display());
-    println!("\nTo paste:\n");
-    for command in commands(store, ending) {
-        println!("{command}\n");
-    }
-    println!("Ctrl-C stops everything.");
+    ))?;
+    say(format!("outbox-relay                        admin http://{}", relay.admin_address()))?;
+    say(format!("PostgreSQL     {}", store.stack().postgres_url("store_manager")))?;
+    say(format!("               {}", store.stack().postgres_url("payments")))?;
+    say(format!("Kafka          {}", store.brokers()))?;
+    say(format!("data           {}", store.stack().directory().display()))?;
+    say(format!("logs           {}", logs.display()))?;
+    say("\nTo paste:\n")?;
+    commands(store, ending).iter().try_for_each(|command| say(format!("{command}\n")))?;
+    say("Ctrl-C stops everything.")
 }
 
 fn commands(store: &Store, ending: &Ending) -> Vec<String> {

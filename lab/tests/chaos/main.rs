@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
+use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use lab::{
     campaign::Delivery,
     chaos::{
@@ -21,7 +21,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
 /// Rounds that have every fault between them.
-const ROUNDS: usize = 4;
+const ROUNDS: u64 = 4;
 
 /// The first seed, or the one that `LAB_SEED` gives back.
 fn seed() -> u64 {
@@ -31,12 +31,12 @@ fn seed() -> u64 {
 async fn play(plans: &[Plan]) -> Vec<Report> {
     let stack = Stack::shared().await.unwrap();
     let rounds = stream::iter(plans).then(|plan| Box::pin(round(stack, plan)));
-    rounds.inspect_ok(|report| println!("{report}")).try_collect().await.unwrap()
+    rounds.inspect(|report| println!("{report}")).collect().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_broken_at_whichever_step_every_promise_holds() {
-    let reports = play(&covering(seed(), ROUNDS)).await;
+    let reports = play(&covering(seed(), ROUNDS).unwrap()).await;
     let mut coverage = Coverage::default();
     reports.iter().for_each(|report| coverage.merge(&report.coverage));
     // What nobody came by in time, since others kept its process down, has a round by itself.
@@ -93,16 +93,77 @@ async fn a_broken_promise_is_seen_and_what_does_not_matter_is_left_out() {
     let mut faults: Vec<Arc<dyn Fault>> = harmless.into_iter().map(Result::unwrap).collect();
     faults.insert(1, Arc::new(Forged));
     let report = play(&[Plan::with(seed(), Delivery::AtLeastOnce, faults)]).await.remove(0);
-    let broken: Vec<_> =
-        report.verdicts.iter().filter(|verdict| !verdict.holds()).map(|v| v.invariant).collect();
-    assert_eq!(broken, [Invariant::I7]);
     let page = report.to_string();
+    let audited = report.audited().expect(&page);
+    let broken: Vec<_> =
+        audited.verdicts.iter().filter(|verdict| !verdict.holds()).map(|v| v.invariant).collect();
+    assert_eq!(broken, [Invariant::I7]);
     for part in
         ["A PROMISE IS BROKEN", "event   PaymentCreated", "caller  CreateOrder", "again: lab chaos"]
     {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
-    let smallest = shrink(Stack::shared().await.unwrap(), report).await.unwrap();
+    let mut smallest = report;
+    let broken_off = shrink(Stack::shared().await.unwrap(), &mut smallest).await;
+    assert!(broken_off.is_empty(), "{broken_off:?}");
     let names: Vec<_> = smallest.plan.strikes.iter().map(|strike| strike.fault.name()).collect();
     assert_eq!(names, ["payment.forged"]);
+}
+
+/// A fault that ends nowhere: what it does to the relay's log has the keeping of the round ask Kafka too.
+#[derive(Debug)]
+struct Impossible;
+
+impl Fault for Impossible {
+    fn name(&self) -> String {
+        "payments.impossible".to_owned()
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Payments
+    }
+
+    fn strike<'a>(
+        &'a self,
+        world: &'a World,
+        _: StdRng,
+    ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
+        async move {
+            let log = world.system().relay.log();
+            let mut log = fs::File::options().append(true).open(log)?;
+            writeln!(log, "the progress topic has had an undecided transaction for 20 s")?;
+            world.system().payments.kill().await;
+            Err(ChaosError::Missing("way back"))
+        }
+        .boxed_local()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_cannot_be_played_to_its_end_is_bad_and_everything_about_it_is_kept() {
+    let before = faults::named("payments.stopped").unwrap();
+    let plan = Plan::with(seed(), Delivery::ExactlyOnce, vec![before, Arc::new(Impossible)]);
+    let report = play(&[plan]).await.remove(0);
+    assert!(!report.is_good() && !report.breaks_a_promise());
+    let page = report.to_string();
+    for part in [
+        "not played to its end: fault `payments.impossible` cannot be carried out or healed: the system has no way back",
+        "payments.stopped: ",
+        "--fault payments.stopped --fault payments.impossible",
+        "logs and history: ",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let kept = report.kept.unwrap().unwrap();
+    let read = |name: &str| fs::read_to_string(kept.join(name)).expect(name);
+    for log in ["store-manager", "payments", "outbox-relay", "kafka", "postgres"] {
+        assert!(!read(&format!("{log}.log")).is_empty());
+    }
+    assert_eq!(read("history.jsonl").lines().count(), report.calls);
+    let transactions = read("transactions.txt");
+    for part in ["TransactionalId", "ProducerId", "kafka-transactions find-hanging --broker-id 1"] {
+        assert!(transactions.contains(part), "{part} is not in\n{transactions}");
+    }
+    assert!(!transactions.contains("ended with"), "{transactions}");
+    fs::remove_dir_all(kept).unwrap();
 }

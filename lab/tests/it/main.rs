@@ -12,6 +12,7 @@ mod fuzz;
 mod leftovers;
 mod messages;
 mod naive;
+mod refusals;
 mod running;
 mod saga_model;
 mod scenarios;

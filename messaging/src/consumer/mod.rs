@@ -20,7 +20,10 @@ use runtime::Shutdown;
 use sqlx::{PgConnection, PgPool};
 use tracing::info;
 
-pub use self::{options::ConsumerOptions, status::ConsumerStatus};
+pub use self::{
+    options::{ConsumerOptions, consumer_setting},
+    status::ConsumerStatus,
+};
 use self::{subscription::Subscription, work::Work};
 use crate::{ConsumerMetrics, HandleError, Record, dead_letters::DeadLetters};
 

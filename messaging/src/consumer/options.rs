@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+
 /// The consumer's settings.
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
@@ -36,6 +38,39 @@ impl ConsumerOptions {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
             overrides: Vec::new(),
+        }
+    }
+}
+
+/// Parses `KEY=VALUE`, a setting that librdkafka has and a value that it takes.
+///
+/// # Errors
+/// What is wrong, if it is not that.
+pub fn consumer_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    let checked = ClientConfig::new().set(key, value).create_native_config();
+    checked.map_err(|error| error.to_string())?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_one_that_the_client_has_with_a_value_that_it_takes() {
+        let setting = ("session.timeout.ms".to_owned(), "2000".to_owned());
+        assert_eq!(consumer_setting("session.timeout.ms=2000"), Ok(setting));
+        for garbage in [
+            "",
+            "session.timeout.ms",
+            "nobody.nothing=1",
+            "session.timeout.ms=soon",
+            "=",
+            "session.timeout.ms=",
+        ] {
+            let told = consumer_setting(garbage).expect_err(garbage);
+            assert!(!told.contains('\n'), "{told}");
         }
     }
 }

@@ -62,10 +62,21 @@ impl From<Injected> for sqlx::Error {
 
 /// Why a fail point is not understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error(
-    "`{0}` is not NAME=ACTION or NAME=ACTION@HIT, an action being abort, exit, pause, error or delay(MILLISECONDS)"
-)]
-pub struct ParseError(String);
+pub enum ParseError {
+    /// The text has another form.
+    #[error(
+        "`{0}` is not NAME=ACTION or NAME=ACTION@HIT, an action being abort, exit, pause, error or delay(MILLISECONDS)"
+    )]
+    Form(String),
+    /// The process does not come by there.
+    #[error("`{name}` is no fail point of this process, which has {}", has.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        has: &'static [&'static str],
+    },
+}
 
 impl FailPoint {
     /// Its name.
@@ -73,13 +84,27 @@ impl FailPoint {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// What parses the fail points of a process that has these.
+    pub fn of(
+        has: &'static [&'static str],
+    ) -> impl Fn(&str) -> Result<Self, ParseError> + Clone + Send + Sync + 'static {
+        move |text| {
+            let point: Self = text.parse()?;
+            if has.contains(&point.name()) {
+                Ok(point)
+            } else {
+                Err(ParseError::Unknown { name: point.name, has })
+            }
+        }
+    }
 }
 
 impl FromStr for FailPoint {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        parse(text).ok_or_else(|| ParseError(text.to_owned()))
+        parse(text).ok_or_else(|| ParseError::Form(text.to_owned()))
     }
 }
 
@@ -138,6 +163,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_process_has_the_fail_points_of_its_own_road_only() {
+        let payments = FailPoint::of(&road::PAYMENTS);
+        for name in road::PAYMENTS {
+            assert_eq!(payments(&format!("{name}=abort")).unwrap().name(), name);
+        }
+        for name in ["nowhere", road::RELAY_READ, road::CREATE_ORDER.committed] {
+            let told = payments(&format!("{name}=abort")).unwrap_err().to_string();
+            let begins =
+                format!("`{name}` is no fail point of this process, which has consumer.received, ");
+            assert!(told.starts_with(&begins), "{told}");
+        }
+        assert!(matches!(payments("worker.called"), Err(ParseError::Form(_))));
+    }
+
+    #[test]
     fn a_fail_point_is_a_name_an_action_and_a_passage() {
         let point = |text: &str| text.parse::<FailPoint>();
         assert_eq!(
@@ -147,7 +187,7 @@ mod tests {
         let delay = Action::Delay(Duration::from_millis(20));
         assert_eq!(point("a=delay(20)"), Ok(FailPoint { name: "a".into(), action: delay, hit: 1 }));
         for wrong in ["a", "=abort", "a=explode", "a=abort@0", "a=delay(x)", "a=abort@"] {
-            assert_eq!(point(wrong), Err(ParseError(wrong.to_owned())));
+            assert_eq!(point(wrong), Err(ParseError::Form(wrong.to_owned())));
         }
     }
 

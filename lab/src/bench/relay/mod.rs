@@ -61,8 +61,8 @@ pub async fn relay(plan: RelayPlan, output: Output) -> anyhow::Result<()> {
     let report = Report { machine, arguments: std::env::args().skip(1).collect(), figures };
     report.write(&plan.out)?;
     match output {
-        Output::Text => println!("{report}\n{}", plan.out.display()),
-        Output::Json => println!("{}", report.json()),
+        Output::Text => crate::output::say(format!("{report}\n{}", plan.out.display()))?,
+        Output::Json => crate::output::say(report.json())?,
     }
     Ok(())
 }

@@ -1,0 +1,72 @@
+//! What a campaign has come to, and whether that is good.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{Coverage, Report};
+
+/// What a campaign has come to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    coverage: Coverage,
+    rounds: usize,
+    bad: usize,
+    /// Whether it was stopped before its last round was over.
+    pub(super) is_stopped: bool,
+}
+
+impl Tally {
+    /// Another round is over.
+    pub(super) fn add(&mut self, report: &Report) {
+        self.coverage.merge(&report.coverage);
+        self.rounds += 1;
+        self.bad += usize::from(!report.is_good());
+    }
+
+    /// What is wrong with the campaign, which had to have every fault if it `covers`.
+    pub(super) fn trouble(&self, covers: bool) -> Option<String> {
+        let Self { rounds, bad, is_stopped, .. } = *self;
+        if bad > 0 {
+            Some(format!("{bad} of {rounds} rounds are bad"))
+        } else if is_stopped && rounds == 0 {
+            Some("stopped before a round was over".to_owned())
+        } else if is_stopped && covers {
+            Some("stopped before every fault had its round".to_owned())
+        } else {
+            None
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self) -> Value {
+        let Self { coverage, rounds, bad, is_stopped } = self;
+        json!({ "coverage": coverage.json(), "rounds": rounds, "bad": bad, "stopped": is_stopped })
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { coverage, rounds, bad, is_stopped } = self;
+        let ended = if *is_stopped { "stopped: " } else { "" };
+        write!(formatter, "{coverage}{ended}rounds played: {rounds}, bad: {bad}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_is_good_if_no_round_is_bad_and_it_has_shown_what_it_was_to_show() {
+        let trouble = |rounds, bad, is_stopped, covers| {
+            let tally = Tally { rounds, bad, is_stopped, ..Tally::default() };
+            tally.trouble(covers).is_some()
+        };
+        assert!(!trouble(2, 0, false, false) && !trouble(2, 0, false, true));
+        assert!(!trouble(2, 0, true, false));
+        assert!(trouble(0, 0, true, false), "nothing was played");
+        assert!(trouble(2, 0, true, true), "what it was to cover is not covered");
+        assert!(trouble(2, 1, false, false) && trouble(2, 1, true, false));
+    }
+}
