@@ -150,11 +150,10 @@ impl Place {
 
     /// Whether Kafka itself has broken what it promises for transactions.
     pub(super) fn kafka_has_left_something_hanging(&self) -> Result<bool, RoundError> {
-        match &self.own {
-            Some(own) => Ok(own.kafka.has_left_hanging(&self.all_topics())?),
-            // It is never killed.
-            None => Ok(false),
-        }
+        // One that is shared is never killed.
+        let Some(own) = &self.own else { return Ok(false) };
+        let (topics, hanging) = (self.all_topics(), own.kafka.left_hanging()?);
+        Ok(hanging.iter().any(|line| topics.iter().any(|topic| line.contains(topic))))
     }
 
     fn all_topics(&self) -> Vec<String> {

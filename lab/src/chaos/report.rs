@@ -55,6 +55,8 @@ pub struct Audited {
     pub orders: usize,
     /// What did not come to rest.
     pub still_moves: Vec<Motion>,
+    /// Whether Kafka has left a transaction hanging, so that all is judged as at least once.
+    pub kafka_hangs: bool,
     /// What it says of each invariant.
     pub verdicts: Vec<Verdict>,
     /// The story of the first order that broke.
@@ -119,6 +121,7 @@ impl Report {
                 let moves = audited.still_moves.iter().map(ToString::to_string);
                 page["orders"] = json!(audited.orders);
                 page["still_moves"] = moves.collect();
+                page["kafka_hangs"] = json!(audited.kafka_hangs);
                 page["verdicts"] = audited.verdicts.iter().map(Verdict::json).collect();
                 page["timeline"] = json!(audited.timeline.as_ref().map(ToString::to_string));
             }
@@ -162,6 +165,12 @@ impl fmt::Display for Audited {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for verdict in &self.verdicts {
             writeln!(formatter, "  {verdict}")?;
+        }
+        if self.kafka_hangs {
+            writeln!(
+                formatter,
+                "  Kafka itself left a transaction hanging: judged as at least once"
+            )?;
         }
         for motion in &self.still_moves {
             writeln!(formatter, "  not at rest: {motion}")?;

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     audit::{Sources, at_rest, audit},
+    campaign::Delivery,
     stack::Stack,
 };
 
@@ -78,14 +79,16 @@ async fn play(world: &World, plan: &Plan, course: &Course) -> Result<Audited, Ch
     world.heal().await?;
     let rest = at_rest(&Sources::from(&world.system), PATIENCE).await?;
     let history = world.recorder.history();
-    let verdicts = audit(&rest.snapshot, Some(&history), plan.delivery);
+    let kafka_hangs = !world.kafka().left_hanging()?.is_empty();
+    let delivery = if kafka_hangs { Delivery::AtLeastOnce } else { plan.delivery };
+    let verdicts = audit(&rest.snapshot, Some(&history), delivery);
     let mut broken = verdicts.iter().flat_map(|verdict| &verdict.violations);
     let timeline = match broken.find_map(|violation| violation.order_id) {
         Some(order_id) => Some(Timeline::of(order_id, world, &rest.snapshot, &history).await),
         None => None,
     };
     let orders = rest.snapshot.orders.len();
-    Ok(Audited { orders, still_moves: rest.still_moves, verdicts, timeline })
+    Ok(Audited { orders, still_moves: rest.still_moves, kafka_hangs, verdicts, timeline })
 }
 
 /// Breaks what is planned for a lane, one after the other.

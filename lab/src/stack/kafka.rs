@@ -148,18 +148,16 @@ impl Kafka {
         self.ours.as_ref().map(|ours| ours.directory.as_path())
     }
 
-    /// Whether it has left a transaction undecided on one of `topics` that it had decided, as Kafka 4.3 may when it is killed and starts again:
-    /// nothing is exactly once then (`docs/adr/0016-what-hangs-in-kafka-is-aborted.md`).
+    /// What it has said of transactions that it has decided, and left undecided on some partitions for ever, as Kafka 4.3 may when it is killed and
+    /// starts again: nothing is exactly once then (`docs/adr/0016-what-hangs-in-kafka-is-aborted.md`).
     ///
     /// # Errors
     /// If it is not ours, or its log cannot be read.
-    pub fn has_left_hanging(&self, topics: &[String]) -> Result<bool, StackError> {
+    pub fn left_hanging(&self) -> Result<Vec<String>, StackError> {
         let log = fs::read(&self.ours()?.log).map_err(could_not("read Kafka's log"))?;
         let left_out = "these partitions are likely deleted already";
-        Ok(String::from_utf8_lossy(&log)
-            .lines()
-            .filter(|line| line.contains(left_out))
-            .any(|line| topics.iter().any(|topic| line.contains(topic))))
+        let lines = String::from_utf8_lossy(&log);
+        Ok(lines.lines().filter(|line| line.contains(left_out)).map(str::to_owned).collect())
     }
 
     /// The operating system's id of the process that is the broker; `None` if it does not run, or is not ours.

@@ -12,6 +12,7 @@ use std::{
 use tokio::{net::TcpSocket, time::Instant};
 
 use super::error::{StackError, could_not};
+use crate::output::say;
 
 const LOWEST: u16 = 15_000;
 const HIGHEST: u16 = 29_999;
@@ -52,7 +53,9 @@ pub async fn fixed(port: u16, what: &'static str, cure: &'static str) -> Result<
             return Err(StackError::PortTaken { port, what, cure });
         }
         if !is_told {
-            eprintln!("waiting for port {port} ({what}), which an outgoing connection has");
+            let waiting =
+                format!("waiting for port {port} ({what}), which an outgoing connection has");
+            say(waiting).map_err(could_not("say what is waited for"))?;
             is_told = true;
         }
         tokio::time::sleep(LOOK_EVERY).await;
