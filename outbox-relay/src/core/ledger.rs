@@ -198,8 +198,7 @@ impl Ledger {
     /// The open numbers that have to be looked up before anything above the head is read: all, unless it is known what has become of
     /// the fillers.
     pub(crate) fn gaps_to_look_up(&mut self, fates: Option<&Fates>) -> Gaps {
-        let open = self.reading.position.gaps();
-        fates.map_or_else(|| open.clone(), |fates| self.quiet.gaps_to_look_up(fates, open))
+        self.quiet.gaps_to_look_up(fates, self.reading.position.gaps())
     }
 
     /// These open numbers have been looked up in one snapshot, newer than the last observation, and what was found has been taken:
@@ -324,6 +323,11 @@ impl Ledger {
     /// Forgets what is quiet: that costs looks, and nothing else.
     pub(crate) fn forget_quiet(&mut self) {
         self.quiet = Quiet::default();
+    }
+
+    /// Takes what was filled by those who are gone for rolled back, which is wrong.
+    pub(crate) fn forget_gone(&mut self) {
+        self.quiet.forget_gone();
     }
 
     /// Takes what the last observation is about for quiet without a look, which is wrong.
