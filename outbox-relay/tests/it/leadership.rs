@@ -66,6 +66,29 @@ async fn a_standby_lets_a_leader_live_that_works() {
 }
 
 #[tokio::test]
+async fn a_standby_lets_a_leader_live_that_begins_one_statement_after_another_without_a_beat() {
+    let world = World::new().await;
+    let mut leader = world.connect().await;
+    execute(
+        &mut leader,
+        "SELECT pg_advisory_lock(
+            x'6f626f78'::integer,
+            ('messaging.outbox_sequence'::regclass::oid::bigint - 2147483648)::integer
+        )",
+    )
+    .await;
+    let standby = world.relay(&[]);
+    standby.until("main", |source| source["state"] == "standby").await;
+    // Longer than a leader may be silent.
+    for _ in 0..24 {
+        execute(&mut leader, "SELECT pg_sleep(0.5)").await;
+    }
+    // Now it is.
+    standby.until("main", |source| source["state"] == "leader").await;
+    standby.stop().await;
+}
+
+#[tokio::test]
 async fn a_relay_killed_at_any_moment_loses_nothing_and_keeps_the_order() {
     const ROWS: usize = 3000;
     let world = World::new().await;
