@@ -196,7 +196,7 @@ async fn a_role_that_sees_no_other_sessions_passes_a_large_transaction_over_and_
     relay.until("main", |source| source["state"] == "leader").await;
     begin(&world, &mut large).await;
     execute(&mut large, "SAVEPOINT later").await;
-    execute(&mut large, "UPDATE messaging.outbox_command SET answer = NULL").await;
+    execute(&mut large, "CREATE TABLE with_an_id_of_its_own ()").await;
     until_passed_over(&world, &relay, &mut other).await;
     let (_, source) = relay.until("main", |source| source["open_gaps"] == 1).await;
     let holder = source["oldest_gap_held_by"][0].as_str().unwrap();
