@@ -73,28 +73,6 @@ async fn kafka_killed_in_a_transaction_publishes_each_event_once() {
 }
 
 #[tokio::test]
-async fn a_commit_that_times_out_is_settled_by_what_stands_there_and_publishes_each_event_once() {
-    const ROWS: usize = 300;
-    let stack = lab::stack::Stack::shared().await.unwrap();
-    let kafka = stack.fresh_kafka().await.unwrap();
-    let world = World::with_brokers(stack, kafka.brokers().to_owned()).await;
-    // Kafka freezes while the relay is about to commit.
-    let arguments = [&ARGUMENTS[..], &["--fail-points", "relay.committing=delay(2000)@4"]].concat();
-    let relay = world.leader(&arguments).await;
-    let freezing = async {
-        tokio::time::sleep(Duration::from_millis(800)).await;
-        kafka.pause().await.unwrap();
-        relay.until("main", |source| source["state"] == "retrying").await;
-        kafka.resume().await.unwrap();
-    };
-    tokio::join!(write(&world, ROWS, 5), freezing);
-    until_all_is_published(&relay, ROWS).await;
-    assert!(relay.log().contains("sending stopped"), "{}", relay.log());
-    relay.stop().await;
-    assert_once_and_in_order(&world.received(ROWS).await, ROWS, 5);
-}
-
-#[tokio::test]
 async fn a_leader_that_was_stopped_and_wakes_up_can_publish_nothing() {
     const ROWS: usize = 600;
     let world = World::new().await;
