@@ -1,23 +1,24 @@
--- What waits to be published: rows above the head, and rows that have been committed in an open gap since; each counted up to $4.
+-- What waits to be published: rows above the head and up to $2, and rows that have been committed in an open gap since; each counted up
+-- to $5.
 -- The oldest is the one with the smallest number, which is the oldest but for the writers' clocks.
 WITH above AS (
     SELECT created_at
     FROM messaging.outbox
-    WHERE sequence > $1
+    WHERE sequence > $1 AND sequence <= $2
     ORDER BY sequence
-    LIMIT $4
+    LIMIT $5
 ),
 filled AS (
     SELECT found.created_at
-    FROM unnest($2::bigint[], $3::bigint[]) AS gap (first, last)
+    FROM unnest($3::bigint[], $4::bigint[]) AS gap (first, last)
     CROSS JOIN LATERAL (
         SELECT created_at
         FROM messaging.outbox
         WHERE sequence BETWEEN gap.first AND gap.last
         ORDER BY sequence
-        LIMIT $4
+        LIMIT $5
     ) AS found
-    LIMIT $4
+    LIMIT $5
 ),
 waiting AS (
     SELECT created_at FROM above

@@ -1,5 +1,6 @@
--- The transactions that may still fill a number that has been drawn: those that hold RowExclusiveLock or a stronger one on the
--- table or any partition (an INSERT straight into a partition locks the parent in AccessShare only), prepared ones included.
+-- The transactions that may still fill a number that has been drawn, oldest first: those that hold RowExclusiveLock or a stronger
+-- one on the table or any partition (an INSERT straight into a partition locks the parent in AccessShare only), prepared ones
+-- included.
 --
 -- ShareUpdateExclusiveLock by itself is none: it is what VACUUM, ANALYZE and the making and unmaking of partitions hold, for
 -- hours perhaps, and an INSERT takes RowExclusiveLock whatever else its transaction holds.
@@ -31,29 +32,42 @@ holders AS (
 SELECT
     holders.virtualtransaction AS "virtual_transaction!",
     holders.pid,
-    -- With its epoch: the one that lies within half the circle around the snapshot's xmax.
-    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint
-    + (
-        own.id
-        - pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint % 4294967296
-        + 6442450944
-    ) % 4294967296
-    - 2147483648 AS transaction_id,
+    own.id AS "transaction_id?",
+    prepared.gid AS "gid?",
+    coalesce(nullif(activity.application_name, ''), activity.usename::text, prepared.owner::text, '') AS "who!",
+    -- Null to a role that may not see it.
+    activity.state AS "state?",
     CASE
         WHEN activity.state IN ('idle in transaction', 'idle in transaction (aborted)')
         THEN activity.state_change::text
     END AS idle_since,
-    own.gid
+    extract(
+        EPOCH FROM pg_catalog.clock_timestamp() - coalesce(activity.xact_start, prepared.prepared)
+    )::double precision AS open_for,
+    CURRENT_USER::text AS "role!"
 FROM holders
 LEFT JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = holders.pid
--- A session's own id, not that of a savepoint, is what pg_stat_activity shows, if it may be seen; but that is read after the locks, and
--- may be of the session's next transaction. The lock on the id says whose it is.
+-- Everybody sees who holds which ids. The oldest is the transaction's own: those of its savepoints are given out later.
 LEFT JOIN LATERAL (
-    SELECT min(locks.transactionid::text::bigint) AS id, min(prepared_xacts.gid) AS gid
+    SELECT
+        locks.transactionid,
+        -- With its epoch: the one that lies within half the circle around the snapshot's xmax.
+        pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint
+        + (
+            locks.transactionid::text::bigint
+            - pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint % 4294967296
+            + 6442450944
+        ) % 4294967296
+        - 2147483648 AS id
     FROM locks
-    LEFT JOIN pg_catalog.pg_prepared_xacts AS prepared_xacts
-        ON holders.pid IS NULL AND prepared_xacts.transaction = locks.transactionid
     WHERE locks.locktype = 'transactionid'
+        AND locks.mode = 'ExclusiveLock'
         AND locks.virtualtransaction = holders.virtualtransaction
-        AND (locks.transactionid = activity.backend_xid OR prepared_xacts.gid IS NOT NULL)
+        AND locks.pid IS NOT DISTINCT FROM holders.pid
+    ORDER BY id
+    LIMIT 1
 ) AS own ON true
+LEFT JOIN pg_catalog.pg_prepared_xacts AS prepared
+    ON holders.pid IS NULL
+    AND prepared.transaction = own.transactionid
+ORDER BY open_for DESC NULLS LAST

@@ -1,10 +1,11 @@
--- Who holds the source's lock, and when it was last alive. The lock's second half is the sequence's oid, moved into the range of
--- an integer; pg_locks shows the bits of both halves as oids.
+-- Who holds the source's lock, and when it was last alive: when it has beaten, and begun a statement, of which a long look has many.
+--
+-- The lock's second half is the sequence's oid, moved into the range of an integer; pg_locks shows the bits of both halves as oids.
 SELECT
     locks.pid AS "pid!",
     activity.backend_start::text AS connected_at,
     leader.instance AS "instance!",
-    leader.beat_at::text AS "beat_at!"
+    concat_ws(' ', leader.beat_at, activity.query_start) AS "beat_at!"
 FROM pg_catalog.pg_locks AS locks
 CROSS JOIN messaging.outbox_leader AS leader
 LEFT JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = locks.pid

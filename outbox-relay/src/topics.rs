@@ -5,13 +5,21 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use thiserror::Error;
+use tokio::time::{sleep, timeout};
 
 use crate::broker;
 use crate::config::TopicsOptions;
 
 /// The progress topic's name unless another is given.
 pub(crate) const PROGRESS_TOPIC: &str = "outbox-relay.progress";
+
+/// How long a broker may take to hear of a topic that the controller has created.
+const SHOWN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often it is asked.
+const SHOWN_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the topic is not there.
 #[derive(Debug, Error)]
@@ -36,14 +44,21 @@ pub enum TopicsError {
         /// Its reason.
         code: RDKafkaErrorCode,
     },
+    /// It was created, and the brokers that were asked have not heard of it.
+    #[error(
+        "topic {topic} is created, but kafka does not show it after {} s: ask its metadata quorum (kafka-metadata-quorum.sh), and run \
+         this again", SHOWN_TIMEOUT.as_secs()
+    )]
+    NotShown {
+        /// The topic.
+        topic: String,
+    },
 }
 
-/// Creates the topic unless it exists.
+/// Creates the topic unless it exists, and waits until a broker knows it: the controller, which creates it, tells the others later.
 pub async fn create(options: &TopicsOptions) -> Result<(), TopicsError> {
     let topic = options.progress_topic.as_str();
-    broker::ask(&options.kafka, Some(topic))
-        .await
-        .map_err(|fault| TopicsError::Unreachable(fault.to_string()))?;
+    is_shown(options).await?;
     let kafka = |source| TopicsError::Kafka { topic: topic.to_owned(), source };
     let client: AdminClient<DefaultClientContext> =
         options.kafka.client().create().map_err(kafka)?;
@@ -64,5 +79,20 @@ pub async fn create(options: &TopicsOptions) -> Result<(), TopicsError> {
             Err((_, code)) => return Err(TopicsError::Refused { topic: topic.to_owned(), code }),
         }
     }
-    Ok(())
+    let shown = async {
+        while !is_shown(options).await? {
+            sleep(SHOWN_EVERY).await;
+        }
+        Ok(())
+    };
+    let not_shown = |_| Err(TopicsError::NotShown { topic: topic.to_owned() });
+    timeout(SHOWN_TIMEOUT, shown).await.unwrap_or_else(not_shown)
+}
+
+/// Whether the broker that is asked knows the topic, and who leads its partition.
+async fn is_shown(options: &TopicsOptions) -> Result<bool, TopicsError> {
+    let metadata = broker::ask(&options.kafka, Some(&options.progress_topic)).await;
+    let metadata = metadata.map_err(|fault| TopicsError::Unreachable(fault.to_string()))?;
+    let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+    Ok(partitions.any(|partition| partition.error().is_none() && partition.leader() >= 0))
 }

@@ -198,13 +198,12 @@ impl Ledger {
     /// The open numbers that have to be looked up before anything above the head is read: all, unless it is known what has become of
     /// the fillers.
     pub(crate) fn gaps_to_look_up(&mut self, fates: Option<&Fates>) -> Gaps {
-        let open = self.reading.position.gaps();
-        fates.map_or_else(|| open.clone(), |fates| self.quiet.gaps_to_look_up(fates, open))
+        self.quiet.gaps_to_look_up(fates, self.reading.position.gaps())
     }
 
     /// These open numbers have been looked up in one snapshot, newer than the last observation, and what was found has been taken:
-    /// what the observation had settled and is still missing is given up. So is what it had settled and is quiet: nobody could have
-    /// filled that before the observation. Answers how many runs.
+    /// what the observation had settled and is still missing is given up. So is what it had settled and is still quiet after what was to
+    /// be looked up has been told: nobody has filled that before the observation. Answers how many runs.
     pub(crate) fn looked_up(&mut self, numbers: &Gaps) -> usize {
         let open = self.reading.position.gaps();
         self.quiet.looked_up(numbers, open);
@@ -225,9 +224,10 @@ impl Ledger {
         open.difference(self.quiet.numbers()).is_empty()
     }
 
-    /// What the last observation had settled and is still missing.
-    pub(crate) fn settled(&self) -> Gaps {
-        self.reading().gaps().intersection(&self.settled)
+    /// What the last observation had settled and is still missing: all of it is to be looked up, as nobody has asked what has become of
+    /// the fillers.
+    pub(crate) fn settled(&mut self) -> Gaps {
+        self.gaps_to_look_up(None).intersection(&self.settled)
     }
 
     /// Whatever committed before `lsn` has been taken, in the open page at the latest.
@@ -324,6 +324,11 @@ impl Ledger {
     /// Forgets what is quiet: that costs looks, and nothing else.
     pub(crate) fn forget_quiet(&mut self) {
         self.quiet = Quiet::default();
+    }
+
+    /// Takes what was filled by those who are gone for rolled back, which is wrong.
+    pub(crate) fn forget_gone(&mut self) {
+        self.quiet.forget_gone();
     }
 
     /// Takes what the last observation is about for quiet without a look, which is wrong.
@@ -439,6 +444,30 @@ mod tests {
         let wanted = ledger.gaps_to_look_up(None);
         assert_eq!(ledger.looked_up(&wanted), 1);
         assert!(!ledger.take(1, 1, 0));
+    }
+
+    #[test]
+    fn what_is_settled_is_given_up_part_by_part_however_quiet_it_was() {
+        let holder = Holder {
+            id: "3/57".to_owned(),
+            transaction_id: Some(742),
+            idle_since: None,
+            prepared: false,
+            name: String::new(),
+        };
+        let mut ledger = Ledger::default();
+        ledger.begin_page();
+        ledger.take(9, 1, 0);
+        ledger.observe(vec![holder], 9);
+        let wanted = ledger.gaps_to_look_up(None);
+        assert_eq!(ledger.looked_up(&wanted), 0, "742 may fill them");
+        assert!(ledger.is_quiet(&wanted));
+        ledger.observe(Vec::new(), 9);
+        let mut settled = ledger.settled();
+        assert_eq!(settled, wanted);
+        let part = settled.split_first(3);
+        ledger.looked_up(&part);
+        assert_eq!(ledger.reading().gaps(), &settled, "742 may have committed the others");
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //!   those that were observed can still fill it.
 //!
 //! A transaction is known by its id, which it keeps when it is prepared. Where one has none yet, what it may fill stays loud.
+//!
+//! One that was observed and is no more has ended. What has become of it the next look asks as well: if it was rolled back, the look
+//! goes past its numbers too.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +41,8 @@ pub(crate) struct Quiet {
     candidates: Gaps,
     /// Transactions by their ids, and what each of them may fill.
     fillers: BTreeMap<i64, Run>,
+    /// Those that the last observation has not shown any more, and what each of them may have filled of what is quiet.
+    gone: BTreeMap<i64, Run>,
 }
 
 impl Quiet {
@@ -48,7 +53,8 @@ impl Quiet {
         blocked: impl Iterator<Item = (Option<i64>, Run)>,
         open: &Gaps,
     ) {
-        let previous = std::mem::take(&mut self.fillers);
+        let mut previous = std::mem::take(&mut self.fillers);
+        previous.append(&mut self.gone);
         self.candidates = open.clone();
         for (id, run) in blocked {
             match id {
@@ -56,12 +62,8 @@ impl Quiet {
                 None => self.candidates.remove(run),
             }
         }
-        for (id, run) in previous {
-            if !self.fillers.contains_key(&id) {
-                // It has ended, perhaps after the last look at what it may have filled.
-                self.numbers.remove(run);
-            }
-        }
+        previous.retain(|id, _| !self.fillers.contains_key(id));
+        self.gone = previous;
         self.forget_taken(open);
     }
 
@@ -76,14 +78,14 @@ impl Quiet {
     /// The transactions of which a look has to know what has become, if at least so many numbers are quiet.
     pub(crate) fn fillers(&self, numbers: i64) -> Option<Vec<i64>> {
         let worthwhile = self.numbers.has_at_least(numbers);
-        worthwhile.then(|| self.fillers.keys().copied().collect())
+        worthwhile.then(|| self.fillers.keys().chain(self.gone.keys()).copied().collect())
     }
 
-    /// Which of the `open` numbers have to be looked up in a snapshot in which these are the fates of the fillers.
-    pub(crate) fn gaps_to_look_up(&mut self, fates: &Fates, open: &Gaps) -> Gaps {
-        let numbers = &mut self.numbers;
-        let candidates = &mut self.candidates;
-        self.fillers.retain(|id, run| match fates.get(id) {
+    /// Which of the `open` numbers have to be looked up in a snapshot in which these are the fates of the fillers: all, if nobody has
+    /// asked.
+    pub(crate) fn gaps_to_look_up(&mut self, fates: Option<&Fates>, open: &Gaps) -> Gaps {
+        let Self { numbers, candidates, .. } = self;
+        let mut goes_on = |id: &i64, run: &mut Run| match fates.and_then(|fates| fates.get(id)) {
             Some(Fate::InProgress) => true,
             Some(Fate::RolledBack) => false,
             Some(Fate::Ended) | None => {
@@ -94,7 +96,12 @@ impl Quiet {
                 numbers.remove(*run);
                 false
             }
-        });
+        };
+        self.gone.retain(&mut goes_on);
+        if fates.is_none() {
+            return open.clone();
+        }
+        self.fillers.retain(goes_on);
         open.difference(numbers)
     }
 
@@ -116,6 +123,15 @@ impl Quiet {
         self.candidates = self.candidates.intersection(open);
         let (numbers, candidates) = (&self.numbers, &self.candidates);
         self.fillers.retain(|_, run| numbers.meets(*run) || candidates.meets(*run));
+        self.gone.retain(|_, run| numbers.meets(*run));
+    }
+}
+
+#[cfg(test)]
+impl Quiet {
+    /// Forgets who is gone, as if each of them had been rolled back, which is wrong.
+    pub(crate) fn forget_gone(&mut self) {
+        self.gone.clear();
     }
 }
 
@@ -137,7 +153,7 @@ mod tests {
     fn looked_up(open: &Gaps) -> Quiet {
         let mut quiet = Quiet::default();
         quiet.observe([blocks(742, 1, 9), blocks(743, 5, 20)].into_iter(), open);
-        let wanted = quiet.gaps_to_look_up(&Fates::new(), open);
+        let wanted = quiet.gaps_to_look_up(Some(&Fates::new()), open);
         assert_eq!(
             wanted, *open,
             "nobody can have filled it before the observation, but for those who had ended"
@@ -154,13 +170,13 @@ mod tests {
         assert_eq!(quiet.fillers(9), Some(vec![742, 743]));
         assert_eq!(quiet.fillers(10), None, "it is not worth the question");
         let mut fates = Fates::from([(742, Fate::InProgress), (743, Fate::InProgress)]);
-        assert!(quiet.gaps_to_look_up(&fates, &open).is_empty());
+        assert!(quiet.gaps_to_look_up(Some(&fates), &open).is_empty());
         fates.insert(742, Fate::Ended);
-        let wanted = quiet.gaps_to_look_up(&fates, &open);
+        let wanted = quiet.gaps_to_look_up(Some(&fates), &open);
         assert_eq!(wanted, gaps(&[(2, 3), (7, 7)]));
         quiet.looked_up(&wanted, &open);
         assert_eq!(quiet.fillers(1), Some(vec![743]));
-        assert!(quiet.gaps_to_look_up(&fates, &open).is_empty(), "743 is the only one left");
+        assert!(quiet.gaps_to_look_up(Some(&fates), &open).is_empty(), "743 is the only one left");
     }
 
     #[test]
@@ -168,17 +184,39 @@ mod tests {
         let open = gaps(&[(2, 3), (7, 7), (15, 20)]);
         let mut quiet = looked_up(&open);
         let fates = Fates::from([(742, Fate::InProgress), (743, Fate::RolledBack)]);
-        assert!(quiet.gaps_to_look_up(&fates, &open).is_empty());
+        assert!(quiet.gaps_to_look_up(Some(&fates), &open).is_empty());
         assert_eq!(quiet.fillers(1), Some(vec![742]));
     }
 
     #[test]
-    fn who_has_ended_by_the_next_observation_may_have_filled_what_was_quiet() {
+    fn who_is_gone_by_the_next_observation_may_have_filled_what_was_quiet_unless_it_was_rolled_back()
+     {
+        let open = gaps(&[(2, 3), (7, 7), (15, 20)]);
+        let mut gone = looked_up(&open);
+        gone.observe(std::iter::once(blocks(742, 1, 9)), &open);
+        assert_eq!(gone.fillers(1), Some(vec![742, 743]));
+        for (fate, wanted) in [
+            (Some(Fate::Ended), gaps(&[(7, 7), (15, 20)])),
+            (None, gaps(&[(7, 7), (15, 20)])),
+            (Some(Fate::RolledBack), Gaps::default()),
+        ] {
+            let mut quiet = gone.clone();
+            let mut fates = Fates::from([(742, Fate::InProgress)]);
+            fates.extend(fate.map(|fate| (743, fate)));
+            assert_eq!(quiet.gaps_to_look_up(Some(&fates), &open), wanted, "{fate:?}");
+            assert_eq!(quiet.fillers(0), Some(vec![742]), "{fate:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_gone_and_not_asked_for_is_forgotten_with_what_it_may_have_filled() {
         let open = gaps(&[(2, 3), (7, 7), (15, 20)]);
         let mut quiet = looked_up(&open);
         quiet.observe(std::iter::once(blocks(742, 1, 9)), &open);
+        assert_eq!(quiet.gaps_to_look_up(None, &open), open);
+        assert_eq!(quiet.fillers(0), Some(vec![742]));
         let fates = Fates::from([(742, Fate::InProgress)]);
-        assert_eq!(quiet.gaps_to_look_up(&fates, &open), gaps(&[(7, 7), (15, 20)]));
+        assert_eq!(quiet.gaps_to_look_up(Some(&fates), &open), gaps(&[(7, 7), (15, 20)]));
     }
 
     #[test]
@@ -189,10 +227,10 @@ mod tests {
         quiet.observe([blocks(742, 1, 9), nameless].into_iter(), &open);
         let fates = Fates::from([(742, Fate::InProgress)]);
         for _ in 0..2 {
-            let wanted = quiet.gaps_to_look_up(&fates, &open);
+            let wanted = quiet.gaps_to_look_up(Some(&fates), &open);
             quiet.looked_up(&wanted, &open);
         }
-        assert_eq!(quiet.gaps_to_look_up(&fates, &open), gaps(&[(7, 7), (15, 20)]));
+        assert_eq!(quiet.gaps_to_look_up(Some(&fates), &open), gaps(&[(7, 7), (15, 20)]));
     }
 
     #[test]
@@ -200,9 +238,9 @@ mod tests {
         let mut quiet = looked_up(&gaps(&[(2, 3)]));
         let open = gaps(&[(2, 3), (30, 40)]);
         let fates = Fates::from([(742, Fate::InProgress)]);
-        let wanted = quiet.gaps_to_look_up(&fates, &open);
+        let wanted = quiet.gaps_to_look_up(Some(&fates), &open);
         assert_eq!(wanted, gaps(&[(30, 40)]));
         quiet.looked_up(&wanted, &open);
-        assert_eq!(quiet.gaps_to_look_up(&fates, &open), gaps(&[(30, 40)]));
+        assert_eq!(quiet.gaps_to_look_up(Some(&fates), &open), gaps(&[(30, 40)]));
     }
 }

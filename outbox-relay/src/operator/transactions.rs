@@ -7,6 +7,9 @@ use sqlx::PgConnection;
 
 use crate::operator::output::age;
 
+/// So many are told.
+const MOST: usize = 100;
+
 /// A transaction that has written into the outbox and not ended.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct OpenTransaction {
@@ -22,13 +25,22 @@ pub(crate) struct OpenTransaction {
     pub(crate) open_for: Option<f64>,
 }
 
-/// The open transactions, oldest first; at most 100.
+/// The open transactions, oldest first; at most [`MOST`].
 pub(crate) async fn read(
     connection: &mut PgConnection,
 ) -> Result<Vec<OpenTransaction>, sqlx::Error> {
-    sqlx::query_file_as!(OpenTransaction, "sql/read_open_transactions.sql")
-        .fetch_all(connection)
-        .await
+    let holders = sqlx::query_file!("sql/read_holders.sql").fetch_all(connection).await?;
+    let open = holders.into_iter().take(MOST).map(|holder| OpenTransaction {
+        state: match holder.gid {
+            Some(_) => "prepared".to_owned(),
+            None => holder.state.unwrap_or_default(),
+        },
+        pid: holder.pid,
+        gid: holder.gid,
+        who: holder.who,
+        open_for: holder.open_for,
+    });
+    Ok(open.collect())
 }
 
 impl OpenTransaction {

@@ -261,6 +261,12 @@ impl Database {
             .map(|row| Holder {
                 prepared: row.pid.is_none(),
                 name: match (row.pid, row.gid) {
+                    (Some(pid), _) if row.state.is_none() => {
+                        let role = row.role;
+                        format!(
+                            "pid {pid} (GRANT pg_read_all_stats TO {role} tells whether it idles)"
+                        )
+                    }
                     (Some(pid), _) => format!("pid {pid}"),
                     (None, Some(gid)) => format!("prepared transaction '{gid}'"),
                     (None, None) => format!("transaction {}", row.virtual_transaction),

@@ -72,8 +72,7 @@ impl Destinations {
     /// Why a record of so many bytes for `topic` would be refused, as far as is known.
     pub(crate) async fn refusal(&mut self, topic: &str, bytes: usize) -> Option<Refusal> {
         if !self.is_fresh(topic, bytes) {
-            let known = self.describe(topic).await;
-            self.known.insert(topic.to_owned(), (known, Instant::now()));
+            self.renew(topic).await;
         }
         let reason = match &self.known.get(topic)?.0 {
             Known::Missing => {
@@ -92,6 +91,12 @@ impl Destinations {
     /// Kafka has refused a record because of its topic.
     pub(crate) fn refused(&mut self, topic: &str, reason: &str) {
         self.known.insert(topic.to_owned(), (Known::Refused(reason.to_owned()), Instant::now()));
+    }
+
+    /// Asks anew for what `topic` takes, so that the next producer's batches are not too large for it.
+    pub(crate) async fn renew(&mut self, topic: &str) {
+        let known = self.describe(topic).await;
+        self.known.insert(topic.to_owned(), (known, Instant::now()));
     }
 
     /// Forgets what is known of `topic`: somebody says that it is mended.

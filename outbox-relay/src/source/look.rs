@@ -14,6 +14,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
+use crate::core::gaps::Gaps;
 use crate::core::ledger::Ledger;
 use crate::source::Limits;
 use crate::source::database::{Database, DatabaseError};
@@ -86,6 +87,11 @@ impl Reach {
     /// A statement that took less goes through more the next time: many of the numbers have no row.
     const QUICK: Duration = Duration::from_millis(100);
 
+    /// Takes as many of the first numbers out, and answers them.
+    pub(crate) fn split(self, numbers: &mut Gaps) -> Gaps {
+        numbers.split_first(self.0)
+    }
+
     /// The next one, after a statement that took so long.
     pub(crate) fn after(self, took: Duration) -> Self {
         if took < Self::QUICK { Self((self.0 * 2).min(Self::MOST)) } else { self }
@@ -125,7 +131,7 @@ impl Look<'_> {
         let mut left = self.ledger.gaps_to_look_up(fates.as_ref());
         let (began, mut reach) = (Instant::now(), Reach::default());
         loop {
-            let (part, part_began) = (left.split_first(reach.0), Instant::now());
+            let (part, part_began) = (reach.split(&mut left), Instant::now());
             if !part.is_empty() {
                 let filling = self.database.look_up(&part, limit(self.rows));
                 found.more = collect(filling, self.ledger, self.limits, self.rows, found).await?;

@@ -322,7 +322,7 @@ impl Source {
             tracing::error!(source = self.name, reason, "sending stopped; on from what is certain");
             self.status.enter(Phase::Retrying(reason));
             led.database.end_snapshot().await?;
-            let pause = self.after(failure, led, in_doubt, || backoff.pause(began.elapsed()));
+            let pause = self.after(failure, led, in_doubt, || backoff.pause(began.elapsed())).await;
             acknowledged = Some(from);
             let _stopped = timeout(pause, shutdown.requested()).await;
             led.database.beat(&self.instance).await?;
@@ -340,7 +340,7 @@ impl Source {
     }
 
     /// Learns from a failure to send, and says how long to wait before the next producer.
-    fn after(
+    async fn after(
         &self,
         failure: SendError,
         led: &mut Led,
@@ -353,7 +353,7 @@ impl Source {
                 Duration::ZERO
             }
             SendError::Refused { event_id, topic, reason, whole_topic: false } => {
-                led.destinations.forget(&topic);
+                led.destinations.renew(&topic).await;
                 led.caution.refused(in_doubt, event_id, &reason);
                 Duration::ZERO
             }

@@ -3,10 +3,12 @@
 use std::process::Command;
 
 use lab::stack::Stack;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::world::binary;
+use crate::world::{PATIENCE, binary};
 
 #[test]
 fn init_prints_the_very_migration_files() {
@@ -39,4 +41,23 @@ async fn init_run_twice_leaves_an_outbox_that_a_plain_insert_can_use() {
         .await
         .unwrap();
     assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn a_progress_topic_is_known_as_soon_as_it_is_said_to_be_created() {
+    let stack = Stack::shared().await.unwrap();
+    let brokers = stack.kafka().await.unwrap().brokers();
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    for _ in 0..10 {
+        let topic = format!("progress.{}", Uuid::now_v7().simple());
+        let output = Command::new(binary())
+            .args(["topics", "--kafka-brokers", brokers, "--progress-topic", &topic])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).unwrap();
+        let found = &metadata.topics()[0];
+        assert!(found.error().is_none() && found.partitions().len() == 1, "{:?}", found.error());
+    }
 }

@@ -197,6 +197,8 @@ async fn small_records_for_a_topic_of_small_batches_all_arrive() {
         assert_eq!(subjects(&world, &small, 40).await, expected);
         let (_, source) = relay.until("main", |source| source["watermark"] == 40).await;
         assert_eq!(parked(&source), 0);
+        let stops = relay.log().matches("sending stopped").count();
+        assert!(stops <= 1, "after the first refusal it asks for the size: {}", relay.log());
         relay.stop().await;
     }
 }

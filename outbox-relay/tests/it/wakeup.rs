@@ -70,7 +70,7 @@ async fn a_writer_that_was_open_while_the_relay_fell_asleep_wakes_it() {
 }
 
 #[tokio::test]
-async fn a_row_reaches_kafka_within_milliseconds_of_its_commit() {
+async fn a_row_reaches_kafka_soon_after_its_commit() {
     let world = World::new().await;
     let relay = world.leader(&NEVER).await;
     let mut connection = world.connect().await;
@@ -83,6 +83,7 @@ async fn a_row_reaches_kafka_within_milliseconds_of_its_commit() {
     world.received(51).await;
     let sum = relay.metric("store_outbox_acknowledged_delay_seconds_sum").unwrap();
     println!("mean delay of 51 rows: {:.1} ms", sum / 51.0 * 1000.0);
+    assert!(sum < 51.0, "each row by itself waits for seconds: {sum} s for 51 rows");
     relay.stop().await;
 }
 

@@ -140,6 +140,32 @@ async fn what_was_rolled_back_is_given_up_and_what_was_prepared_is_waited_for() 
 }
 
 #[tokio::test]
+async fn a_large_transaction_that_was_rolled_back_is_given_up_part_by_part() {
+    const ROWS: i64 = 350_000;
+    let server = own_server(&[]).await;
+    let world = world_on(&server).await;
+    let relay = following(&world, &[]).await;
+    let (mut large, mut other) = (world.connect().await, world.connect().await);
+    execute(
+        &mut large,
+        format!(
+            "BEGIN;
+            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), 't', 'large', 'T', 's', 'x', '' FROM generate_series(1, {ROWS})"
+        ),
+    )
+    .await;
+    world.insert(&mut other, "a", "at once").await;
+    assert_eq!(world.subjects(1).await, ["at once"]);
+    let (_, source) = relay.until("main", |source| source["open_gaps"] == 1).await;
+    assert_eq!(source["watermark"], 0, "{source}");
+    execute(&mut large, "ROLLBACK").await;
+    let (_, source) = relay.until("main", |source| source["watermark"] == ROWS + 1).await;
+    assert_eq!(feed(&source), "wal");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_record_has_all_that_the_table_would_have_given_it() {
     let world = world().await;
     let mut connection = world.connect().await;

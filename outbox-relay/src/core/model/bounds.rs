@@ -31,6 +31,8 @@ pub(super) enum Flaw {
     AskedBeforeSnapshot,
     /// Passes gaps over without having looked once more since those who may fill them were observed.
     QuietAtOnce,
+    /// Takes those who may fill gaps and are gone by the next observation for rolled back.
+    GoneForgotten,
     /// Moves the head to a number that has not been drawn.
     SkipsUndrawn,
     /// Publishes nothing above an open gap.

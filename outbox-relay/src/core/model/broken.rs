@@ -74,6 +74,11 @@ fn gaps_passed_over_without_a_later_look_are_caught() {
 }
 
 #[test]
+fn gaps_passed_over_although_one_who_may_have_filled_them_is_gone_are_caught() {
+    caught(Flaw::GoneForgotten, LARGE, NOTHING_LOST);
+}
+
+#[test]
 fn a_head_that_passes_a_number_that_is_not_drawn_is_caught() {
     caught(Flaw::SkipsUndrawn, LARGE, NOTHING_LOST);
 }

@@ -55,11 +55,12 @@ pub(super) const LARGE: Bounds = Bounds {
     ..READING
 };
 
-/// The same with transactions that are prepared, or not known by their ids.
+/// The same with transactions that are prepared, roll back to savepoints, or are not known by their ids.
 const LARGE_KINDS: Bounds = Bounds {
     numbers: 2,
     transactions: 2,
     kinds: &[RUNNING, Kind { two_phase: true, ..NAMED }],
+    savepoints: true,
     ..LARGE
 };
 

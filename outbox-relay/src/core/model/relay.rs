@@ -284,6 +284,9 @@ impl Relay {
         if bounds.has(Flaw::QuietAtOnce) {
             self.ledger.be_quiet();
         }
+        if bounds.has(Flaw::GoneForgotten) {
+            self.ledger.forget_gone();
+        }
         self.phase = Phase::Rest;
     }
 

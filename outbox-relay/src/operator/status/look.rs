@@ -3,12 +3,11 @@
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use crate::core::position::Position;
 use crate::fault::Fault;
 use crate::operator::arguments::ProgressArgs;
 use crate::operator::session::{Access, connect};
 use crate::operator::standing::{self, Standing};
-use crate::operator::status::report::{Gaps, SourceStatus, Waiting};
+use crate::operator::status::report::{Count, Gaps, SourceStatus, Waiting};
 use crate::operator::{leader, transactions};
 use crate::sources::SourceAddress;
 
@@ -17,6 +16,10 @@ const COUNTED: i64 = 10_000;
 
 /// In so many open runs rows are looked for.
 const RUNS: usize = 1_000;
+
+/// So many numbers are gone through for rows above the head, and as many of the open ones: to go past a row that is not visible takes as
+/// long as to count one that is.
+const REACH: i64 = 100_000;
 
 /// How far a source was at a point in time.
 #[derive(Clone, Copy, Debug)]
@@ -94,19 +97,22 @@ async fn waiting(
     connection: &mut PgConnection,
     standing: &Standing,
 ) -> Result<Waiting, sqlx::Error> {
-    let (firsts, lasts) = first_runs(&standing.position);
-    let head = standing.position.head();
-    let counted = sqlx::query_file!("sql/count_waiting.sql", head, &firsts, &lasts, COUNTED)
+    let mut open = standing.position.gaps().clone();
+    let (firsts, lasts): (Vec<i64>, Vec<i64>) =
+        open.split_first(REACH).iter().take(RUNS).map(|run| (run.first, run.last)).unzip();
+    let (head, last) = (standing.position.head(), standing.last_value);
+    let end = head.saturating_add(REACH);
+    let counted = sqlx::query_file!("sql/count_waiting.sql", head, end, &firsts, &lasts, COUNTED)
         .fetch_one(connection)
         .await?;
-    let is_estimate = counted.above >= COUNTED || counted.filled >= COUNTED;
-    let above = if counted.above >= COUNTED { standing.last_value - head } else { counted.above };
-    let rows = above + counted.filled;
-    Ok(Waiting { rows, is_estimate, oldest_age: counted.oldest_age })
-}
-
-fn first_runs(position: &Position) -> (Vec<i64>, Vec<i64>) {
-    position.gaps().iter().take(RUNS).map(|run| (run.first, run.last)).unzip()
+    let (rows, count) = if counted.above >= COUNTED {
+        (last - head + counted.filled, Count::About)
+    } else if last > end || !open.is_empty() || firsts.len() == RUNS || counted.filled >= COUNTED {
+        (counted.above + counted.filled, Count::AtLeast)
+    } else {
+        (counted.above + counted.filled, Count::Exact)
+    };
+    Ok(Waiting { rows, count, oldest_age: counted.oldest_age })
 }
 
 async fn gaps(connection: &mut PgConnection, standing: &Standing) -> Result<Gaps, sqlx::Error> {

@@ -54,10 +54,23 @@ pub(crate) struct SourceStatus {
 pub(crate) struct Waiting {
     /// How many.
     pub(crate) rows: i64,
-    /// Whether their number comes of the sequence's, because they are many.
-    pub(crate) is_estimate: bool,
+    /// How that is known.
+    pub(crate) count: Count,
     /// How long ago the oldest was created, in seconds.
     pub(crate) oldest_age: Option<f64>,
+}
+
+/// How far a number of rows can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Count {
+    /// All have been counted.
+    Exact,
+    /// They are many, and the sequence tells how many numbers were drawn.
+    About,
+    /// So many have been counted among the first numbers; many more have been drawn, whose rows may be open or rolled back.
+    #[serde(rename = "at least")]
+    AtLeast,
 }
 
 /// Numbers below the head that are neither published nor given up.
@@ -159,8 +172,12 @@ impl Display for SourceStatus {
 
 impl Display for Waiting {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let about = if self.is_estimate { "about " } else { "" };
-        write!(out, "{about}{} rows", self.rows)?;
+        let count = match self.count {
+            Count::Exact => "",
+            Count::About => "about ",
+            Count::AtLeast => "at least ",
+        };
+        write!(out, "{count}{} rows", self.rows)?;
         match self.oldest_age {
             Some(seconds) => write!(out, ", the oldest for {}", age(seconds)),
             None => Ok(()),

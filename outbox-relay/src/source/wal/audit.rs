@@ -2,7 +2,7 @@
 //!
 //! What the table shows must have come by the stream, once that has passed the end of the WAL as it was then. A gap is given up only
 //! when nobody could fill it any more, the stream has passed what had been written by then, and the table was looked through for it
-//! as well. So a publication that somebody has changed is noticed, and nothing is lost by it.
+//! as well, a part of it at each comparison. So a publication that somebody has changed is noticed, and nothing is lost by it.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::core::ledger::Ledger;
 use crate::source::database::{Database, DatabaseError};
+use crate::source::look::Reach;
 use crate::source::wal::stream::Stream;
 
 /// How long a stream may be silent while the table shows what it has not brought.
@@ -28,12 +29,14 @@ pub(super) struct Audit {
     /// The highest number that was visible.
     highest: i64,
     at: Instant,
+    /// How many numbers the next comparison looks up.
+    reach: Reach,
 }
 
 /// What the comparison says.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The stream has not come so far.
+    /// The stream has not come so far, or not all that is settled has been looked up.
     Pending,
     /// It has brought what the table has shown.
     Same,
@@ -56,7 +59,7 @@ impl Audit {
         }
         // After the observation: who had ended by then has committed before this end of the WAL.
         let (highest, end) = database.audit_stream().await?;
-        Ok(Self { end, highest, at: Instant::now() })
+        Ok(Self { end, highest, at: Instant::now(), reach: Reach::default() })
     }
 
     /// The highest number that was visible.
@@ -66,7 +69,7 @@ impl Audit {
 
     /// Compares the stream with what was seen. If they are the same, what nobody can fill any more is given up.
     pub(super) async fn compare(
-        &self,
+        &mut self,
         stream: &Stream,
         database: &mut Database,
         ledger: &mut Ledger,
@@ -79,24 +82,28 @@ impl Audit {
         if lacks_highest {
             return Ok(Outcome::Lacks(self.highest));
         }
-        Ok(give_up(database, ledger).await?.map_or(Outcome::Same, Outcome::Lacks))
+        self.give_up(database, ledger).await
     }
-}
 
-/// Gives up what was settled, unless the table has some of it: then answers its number.
-async fn give_up(
-    database: &mut Database,
-    ledger: &mut Ledger,
-) -> Result<Option<i64>, DatabaseError> {
-    let settled = ledger.settled();
-    if settled.is_empty() {
-        return Ok(None);
-    }
-    let found = timeout(TIMEOUT, database.look_up(&settled, 1).next()).await?.transpose()?;
-    if found.is_none() {
+    /// Gives up the first part of what was settled, unless the table has some of it.
+    async fn give_up(
+        &mut self,
+        database: &mut Database,
+        ledger: &mut Ledger,
+    ) -> Result<Outcome, DatabaseError> {
+        let mut settled = ledger.settled();
+        if settled.is_empty() {
+            return Ok(Outcome::Same);
+        }
+        let (part, began) = (self.reach.split(&mut settled), Instant::now());
+        let found = timeout(TIMEOUT, database.look_up(&part, 1).next()).await?.transpose()?;
+        if let Some(row) = found {
+            return Ok(Outcome::Lacks(row.sequence));
+        }
         ledger.begin_page();
-        ledger.looked_up(&settled);
+        ledger.looked_up(&part);
         ledger.end_page();
+        self.reach = self.reach.after(began.elapsed());
+        Ok(if settled.is_empty() { Outcome::Same } else { Outcome::Pending })
     }
-    Ok(found.map(|row| row.sequence))
 }

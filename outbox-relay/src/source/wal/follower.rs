@@ -280,7 +280,7 @@ impl Follower {
         ledger: &mut Ledger,
     ) -> Result<(), DatabaseError> {
         let Mode::Stream(stream) = &self.mode else { return Ok(()) };
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = &mut self.audit {
             match audit.compare(stream, database, ledger).await? {
                 Outcome::Pending => return Ok(()),
                 Outcome::Same => self.audit = None,
