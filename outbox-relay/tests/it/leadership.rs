@@ -1,7 +1,7 @@
 //! One relay publishes; whatever is killed, nothing is lost; a clean stop leaves nothing to repeat.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::stack::{Proxy, Way, ports};
 
