@@ -12,6 +12,7 @@ use super::{
     workload::Recorder,
 };
 use crate::{
+    audit::Owner,
     links::Link,
     processes::Program,
     stack::{Debezium, Kafka, Postgres, Proxy, Stack, Way},
@@ -104,7 +105,16 @@ impl World {
 
     /// A connection to store-manager's database that no fault but the server's own disturbs.
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        PgConnection::connect(self.system.store_manager_database()).await
+        self.connect_to(Owner::StoreManager).await
+    }
+
+    /// The same to a service's database.
+    pub(super) async fn connect_to(&self, owner: Owner) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(match owner {
+            Owner::StoreManager => self.system.store_manager_database(),
+            Owner::Payments => self.system.payments_database(),
+        })
+        .await
     }
 
     /// Starts a program until it serves: what it needs may be down.

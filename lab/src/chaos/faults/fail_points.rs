@@ -8,7 +8,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use runtime::fail_points::road;
 use tokio::time::{Instant, sleep};
 
-use super::{Fault, Lane, Struck, operator, records};
+use super::{Fault, Lane, Struck, bad_records, operator};
 use crate::{
     campaign::Delivery,
     chaos::{ChaosError, World},
@@ -142,7 +142,7 @@ impl At {
         match self.needs() {
             Need::Nothing => wait.await,
             Need::BadRecord => {
-                records::put_bad_ones(world).await?;
+                bad_records::put_bad_ones(world).await?;
                 wait.await
             }
             Need::Operator => {
