@@ -35,6 +35,8 @@ pub struct Report {
     pub happened: Vec<Happened>,
     /// What did not come to rest.
     pub still_moves: Vec<Motion>,
+    /// Panics of programs, and ends that no fault explains: a sentence each.
+    pub crashes: Vec<String>,
     /// What the auditor says of each invariant.
     pub verdicts: Vec<Verdict>,
     /// The story of the first order that broke.
@@ -58,7 +60,9 @@ impl Report {
     /// Whether everything came to rest and every invariant holds.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.still_moves.is_empty() && self.verdicts.iter().all(Verdict::holds)
+        self.still_moves.is_empty()
+            && self.crashes.is_empty()
+            && self.verdicts.iter().all(Verdict::holds)
     }
 
     /// The same for programs.
@@ -74,6 +78,7 @@ impl Report {
             "told": self.told,
             "seconds": self.took.as_secs_f64(),
             "still_moves": self.still_moves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "crashes": self.crashes,
             "verdicts": self.verdicts.iter().map(Verdict::json).collect::<Vec<_>>(),
             "coverage": self.coverage.json(),
             "timeline": self.timeline.as_ref().map(ToString::to_string),
@@ -132,6 +137,7 @@ impl fmt::Display for Report {
         for motion in &self.still_moves {
             writeln!(formatter, "  not at rest: {motion}")?;
         }
+        self.crashes.iter().try_for_each(|crash| writeln!(formatter, "  crashed: {crash}"))?;
         if !self.is_good() {
             self.happened.iter().try_for_each(|happened| writeln!(formatter, "  {happened}"))?;
         }

@@ -62,6 +62,7 @@ pub async fn round(stack: &Stack, plan: &Plan) -> Result<Report, ChaosError> {
         told: told(&history),
         happened: happened.into_inner().unwrap_or_else(PoisonError::into_inner),
         still_moves: rest.still_moves,
+        crashes: world.crashes().await?,
         verdicts,
         timeline,
         took: began.elapsed(),

@@ -1,6 +1,6 @@
 //! Where a round happens: a system of its own, all of whose ways can be disturbed, and what its callers do there.
 
-use std::time::Duration;
+use std::{fs, io, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
@@ -8,6 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::{
     ChaosError, Plan,
+    crashes::crashes,
     relay::{self, Relay},
     workload::Recorder,
 };
@@ -163,6 +164,19 @@ impl World {
             }
         }
         self.revive_debezium().await
+    }
+
+    /// What its programs did by themselves that no fault explains, such as a panic: a sentence each.
+    pub(super) async fn crashes(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for program in Program::ALL {
+            let service = self.system.service(program);
+            // Where Debezium is the relay, ours never ran.
+            let log = if service.log().exists() { fs::read(service.log())? } else { Vec::new() };
+            let log = String::from_utf8_lossy(&log);
+            found.extend(crashes(program.name(), &log, &service.ends().await));
+        }
+        Ok(found)
     }
 
     /// Waits until more than `before` orders are completed, so that there are orders on every step again; not for long, since what

@@ -163,8 +163,12 @@ impl At {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = service.exit_status().await {
-                let died = status.signal() == Some(Signal::SIGABRT as i32);
-                if died || status.code() == Some(EXIT_CODE) {
+                let as_told = match action {
+                    "abort" => status.signal() == Some(Signal::SIGABRT as i32),
+                    "exit" => status.code() == Some(EXIT_CODE),
+                    _ => false,
+                };
+                if as_told {
                     return Ok(true);
                 }
                 // What it needs is down at the moment.
