@@ -2,12 +2,13 @@
 
 use std::{fs, io, time::Duration};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
     ChaosError, Plan,
+    coverage::{Busy, STEPS},
     crashes::crashes,
     relay::{self, Relay},
     workload::Recorder,
@@ -196,22 +197,24 @@ impl World {
         completed
     }
 
-    /// How many orders are where on the road: to have their stock taken, their payment created, or their cancelling done. None if
-    /// the database does not answer.
-    pub(super) async fn under_way(&self) -> [bool; 3] {
-        let look = async {
-            let states: Vec<String> = sqlx::query_scalar(
-                "SELECT DISTINCT state FROM store_manager.orders
-                WHERE state IN ('DECREASING_STOCK', 'CREATING_PAYMENT', 'CANCELLING')",
-            )
-            .fetch_all(&mut self.connect().await?)
-            .await?;
-            Ok::<_, sqlx::Error>(states)
-        };
-        let states = tokio::time::timeout(PAUSE, Box::pin(look)).await;
-        let states = states.ok().and_then(Result::ok).unwrap_or_default();
-        ["DECREASING_STOCK", "CREATING_PAYMENT", "CANCELLING"]
-            .map(|state| states.iter().any(|found| found == state))
+    /// In which steps of the road there are orders: in none whose database does not answer.
+    pub(super) async fn under_way(&self) -> Busy {
+        let mut busy = Busy::default();
+        for owner in Owner::ALL {
+            let look = async {
+                let mut connection = self.connect_to(owner).await?;
+                for (busy, step) in
+                    busy.iter_mut().zip(STEPS).filter(|(_, step)| step.owner == owner)
+                {
+                    let sql = AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {})", step.rows));
+                    *busy = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+                }
+                Ok::<_, sqlx::Error>(())
+            };
+            // What does not answer in time tells of nothing.
+            let _ = tokio::time::timeout(PAUSE * 5, Box::pin(look)).await;
+        }
+        busy
     }
 }
 
