@@ -14,7 +14,7 @@ use rand::{rngs::StdRng, seq::IndexedRandom};
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, KafkaResult},
-    metadata::MetadataPartition,
+    metadata::{MetadataPartition, MetadataTopic},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use tokio::time::{Instant, sleep};
@@ -107,7 +107,7 @@ async fn hold(world: &World, topic: &'static str) -> KafkaResult<BaseProducer> {
         producer.init_transactions(PATIENCE)?;
         producer.begin_transaction()?;
         let metadata = producer.client().fetch_metadata(Some(topic), PATIENCE)?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         for partition in partitions.map(MetadataPartition::id) {
             let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(b"");
             producer.send(record).map_err(|(error, _)| error)?;
