@@ -86,7 +86,7 @@ async fn play(
         let Some(report) = unless(stop.as_mut(), round(stack, &plan)).await? else { return Ok(()) };
         tally.add(&report);
         print(&report, options.output)?;
-        if report.breaks_a_promise() && !options.no_shrink && plan.strikes.len() > 1 {
+        if report.has_failed() && !options.no_shrink && plan.strikes.len() > 1 {
             let mut smallest = report;
             let shrunk = unless(stop.as_mut(), shrink(stack, &mut smallest)).await?;
             for broken_off in shrunk.iter().flatten() {

@@ -11,9 +11,54 @@ use super::{
     Relay,
     faults::{Struck, catalogue},
 };
+use crate::audit::Owner;
 
-/// The steps of the road that an order takes its time for.
-const STEPS: [&str; 3] = ["taking stock", "creating payment", "cancelling"];
+/// A step of the road that orders take their time for.
+#[derive(Debug)]
+pub(super) struct Step {
+    name: &'static str,
+    /// Whose database tells.
+    pub(super) owner: Owner,
+    /// A row for each order that is there.
+    pub(super) rows: &'static str,
+}
+
+/// For each step, whether orders are there.
+pub(super) type Busy = [bool; STEPS.len()];
+
+/// The steps, in the order of the road and then of its way back.
+pub(super) const STEPS: [Step; 8] = [
+    Step::of_orders("taking stock", "store_manager.orders WHERE state = 'DECREASING_STOCK'"),
+    Step::of_orders("creating payment", "store_manager.orders WHERE state = 'CREATING_PAYMENT'"),
+    Step::of_payments("asking the provider", "payments.payments WHERE state = 'requested'"),
+    Step::of_orders("to be paid", "store_manager.orders WHERE state = 'COMPLETED' AND NOT is_paid"),
+    Step::of_orders(
+        "cancelling the payment",
+        "store_manager.orders WHERE state = 'CANCELLING' AND stock_taken",
+    ),
+    Step::of_payments(
+        "voiding at the provider",
+        "payments.payments WHERE state = 'cancelled' AND settled_at IS NULL",
+    ),
+    Step::of_orders(
+        "cancelling",
+        "store_manager.orders WHERE state = 'CANCELLING' AND NOT stock_taken",
+    ),
+    Step::of_orders(
+        "ending",
+        "store_manager.orders WHERE state = 'CANCELLED' AND saga_completed_at IS NULL",
+    ),
+];
+
+impl Step {
+    const fn of_orders(name: &'static str, rows: &'static str) -> Self {
+        Self { name, owner: Owner::StoreManager, rows }
+    }
+
+    const fn of_payments(name: &'static str, rows: &'static str) -> Self {
+        Self { name, owner: Owner::Payments, rows }
+    }
+}
 
 /// How a fault has gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +67,7 @@ struct Row {
     missed: usize,
     ways: BTreeMap<String, usize>,
     /// At how many of them there were orders in each step.
-    steps: [usize; 3],
+    steps: [usize; STEPS.len()],
 }
 
 /// Which faults have happened.
@@ -31,13 +76,13 @@ pub struct Coverage(BTreeMap<String, Row>);
 
 impl Coverage {
     /// A fault has struck or missed, with orders in these steps.
-    pub(super) fn add(&mut self, fault: &str, struck: &Struck, steps: [bool; 3]) {
+    pub(super) fn add(&mut self, fault: &str, struck: &Struck, steps: Busy) {
         let row = self.0.entry(fault.to_owned()).or_default();
         match struck {
             Struck::No => row.missed += 1,
             Struck::Yes(way) => {
                 row.struck += 1;
-                // How long or how many is not a way of its own.
+                // How long or how many is no way of its own.
                 let way = way.split(' ').next().unwrap_or_default();
                 if way.parse::<u64>().is_err() {
                     *row.ways.entry(way.to_owned()).or_default() += 1;
@@ -84,7 +129,7 @@ impl Coverage {
     pub fn json(&self) -> Value {
         let rows = self.0.iter().map(|(fault, row)| {
             let steps: serde_json::Map<_, _> =
-                STEPS.iter().zip(row.steps).map(|(step, count)| ((*step).to_owned(), json!(count))).collect();
+                STEPS.iter().zip(row.steps).map(|(step, count)| (step.name.to_owned(), json!(count))).collect();
             let value =
                 json!({ "struck": row.struck, "missed": row.missed, "ways": row.ways, "steps": steps });
             (fault.clone(), value)
@@ -95,24 +140,20 @@ impl Coverage {
 
 impl fmt::Display for Coverage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [stock, payment, cancelling] = STEPS;
-        writeln!(
-            formatter,
-            "{:<44} struck missed  with orders: {stock}, {payment}, {cancelling}",
-            "fault"
-        )?;
+        let steps = STEPS.map(|step| step.name).join(", ");
+        writeln!(formatter, "{:<44} struck missed  with orders: {steps}", "fault")?;
         let ours = catalogue(Relay::OutboxRelay).into_iter().map(|fault| fault.name());
         let order: Vec<_> = ours.collect();
         let place = |name: &String| order.iter().position(|known| known == name);
         let mut rows: Vec<_> = self.0.iter().collect();
         rows.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
         for (name, row) in rows {
-            let [stock, payment, cancelling] = row.steps;
+            let steps: String = row.steps.iter().map(|count| format!(" {count:>3}")).collect();
             let ways: Vec<_> =
                 row.ways.iter().map(|(way, count)| format!("{way} {count}")).collect();
             writeln!(
                 formatter,
-                "{name:<44} {:>6} {:>6}  {stock:>4} {payment:>4} {cancelling:>4}  {}",
+                "{name:<44} {:>6} {:>6} {steps}  {}",
                 row.struck,
                 row.missed,
                 ways.join(", ")
@@ -129,8 +170,8 @@ mod tests {
     #[test]
     fn a_fault_that_missed_is_not_reached() {
         let mut coverage = Coverage::default();
-        coverage.add("postgres.full", &Struck::No, [false; 3]);
-        coverage.add("kafka.killed", &Struck::Yes("70 ms".to_owned()), [true, false, true]);
+        coverage.add("postgres.full", &Struck::No, [false; STEPS.len()]);
+        coverage.add("kafka.killed", &Struck::Yes("70 ms".to_owned()), [true; STEPS.len()]);
         let missing = coverage.not_reached();
         assert!(missing.contains(&"postgres.full".to_owned()));
         assert!(!missing.contains(&"kafka.killed".to_owned()));

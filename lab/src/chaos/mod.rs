@@ -8,6 +8,7 @@
 
 mod command;
 mod coverage;
+mod crashes;
 mod error;
 pub mod faults;
 mod keeping;

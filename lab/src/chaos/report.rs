@@ -33,6 +33,8 @@ pub struct Report {
     pub happened: Vec<Happened>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Panics of programs, and ends that no fault explains: a sentence each.
+    pub crashes: Vec<String>,
     /// How long it took.
     pub took: Duration,
     /// Where the logs and the history are, or why they are nowhere, if something is wrong.
@@ -90,16 +92,16 @@ impl Report {
         }
     }
 
-    /// Whether it was played to its end, everything came to rest, and every invariant holds.
+    /// Whether it was played to its end, no program crashed, everything came to rest, and every invariant holds.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.audited().is_some_and(Audited::is_good)
+        self.crashes.is_empty() && self.audited().is_some_and(Audited::is_good)
     }
 
-    /// Whether it was played to its end, and a promise is broken.
+    /// Whether it was played to its end, and a program crashed or a promise is broken.
     #[must_use]
-    pub fn breaks_a_promise(&self) -> bool {
-        self.audited().is_some_and(|audited| !audited.is_good())
+    pub fn has_failed(&self) -> bool {
+        self.audited().is_some() && !self.is_good()
     }
 
     /// The same for programs.
@@ -114,6 +116,7 @@ impl Report {
             "told": self.told,
             "seconds": self.took.as_secs_f64(),
             "happened": self.happened.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "crashes": self.crashes,
             "coverage": self.coverage.json(),
         });
         match &self.outcome {
@@ -183,8 +186,11 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plan, coverage, calls, .. } = self;
         let (orders, outcome) = match &self.outcome {
-            Outcome::Audited(audited) if audited.is_good() => {
+            Outcome::Audited(audited) if self.is_good() => {
                 (format!(", {} orders", audited.orders), "every promise holds".to_owned())
+            }
+            Outcome::Audited(audited) if audited.is_good() => {
+                (format!(", {} orders", audited.orders), "A PROGRAM CRASHED".to_owned())
             }
             Outcome::Audited(audited) => {
                 (format!(", {} orders", audited.orders), "A PROMISE IS BROKEN".to_owned())
@@ -210,6 +216,7 @@ impl fmt::Display for Report {
         if let Some(audited) = self.audited() {
             write!(formatter, "{audited}")?;
         }
+        self.crashes.iter().try_for_each(|crash| writeln!(formatter, "  crashed: {crash}"))?;
         if !self.is_good() {
             self.happened.iter().try_for_each(|happened| writeln!(formatter, "  {happened}"))?;
         }

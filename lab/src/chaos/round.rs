@@ -46,6 +46,10 @@ pub async fn round(stack: &Stack, plan: &Plan) -> Report {
         }
         Err(error) => (None, Err(error)),
     };
+    let crashes = match &world {
+        Some(world) => world.crashes().await.unwrap_or_else(|error| vec![error.to_string()]),
+        None => Vec::new(),
+    };
     let history = world.as_ref().map(|world| world.recorder.history()).unwrap_or_default();
     let (coverage, happened) = course.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut report = Report {
@@ -58,6 +62,7 @@ pub async fn round(stack: &Stack, plan: &Plan) -> Report {
             Ok(audited) => Outcome::Audited(audited),
             Err(error) => Outcome::BrokenOff(error.in_one_line()),
         },
+        crashes,
         took: began.elapsed(),
         kept: None,
     };

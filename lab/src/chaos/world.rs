@@ -1,17 +1,20 @@
 //! Where a round happens: a system of its own, all of whose ways can be disturbed, and what its callers do there.
 
-use std::time::Duration;
+use std::{fs, io, time::Duration};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
     ChaosError, Plan,
+    coverage::{Busy, STEPS},
+    crashes::crashes,
     relay::{self, Relay},
     workload::Recorder,
 };
 use crate::{
+    audit::Owner,
     links::Link,
     processes::Program,
     stack::{Debezium, Kafka, Postgres, Proxy, Stack, Way},
@@ -104,7 +107,16 @@ impl World {
 
     /// A connection to store-manager's database that no fault but the server's own disturbs.
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        PgConnection::connect(self.system.store_manager_database()).await
+        self.connect_to(Owner::StoreManager).await
+    }
+
+    /// The same to a service's database.
+    pub(super) async fn connect_to(&self, owner: Owner) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(match owner {
+            Owner::StoreManager => self.system.store_manager_database(),
+            Owner::Payments => self.system.payments_database(),
+        })
+        .await
     }
 
     /// Starts a program until it serves: what it needs may be down.
@@ -155,6 +167,19 @@ impl World {
         self.revive_debezium().await
     }
 
+    /// What its programs did by themselves that no fault explains, such as a panic: a sentence each.
+    pub(super) async fn crashes(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for program in Program::ALL {
+            let service = self.system.service(program);
+            // Where Debezium is the relay, ours never ran.
+            let log = if service.log().exists() { fs::read(service.log())? } else { Vec::new() };
+            let log = String::from_utf8_lossy(&log);
+            found.extend(crashes(program.name(), &log, &service.ends().await));
+        }
+        Ok(found)
+    }
+
     /// Waits until more than `before` orders are completed, so that there are orders on every step again; not for long, since what
     /// happens in other lanes may keep them from it. Answers how many are.
     pub(super) async fn more_completed(&self, before: i64) -> i64 {
@@ -172,22 +197,24 @@ impl World {
         completed
     }
 
-    /// How many orders are where on the road: to have their stock taken, their payment created, or their cancelling done. None if
-    /// the database does not answer.
-    pub(super) async fn under_way(&self) -> [bool; 3] {
-        let look = async {
-            let states: Vec<String> = sqlx::query_scalar(
-                "SELECT DISTINCT state FROM store_manager.orders
-                WHERE state IN ('DECREASING_STOCK', 'CREATING_PAYMENT', 'CANCELLING')",
-            )
-            .fetch_all(&mut self.connect().await?)
-            .await?;
-            Ok::<_, sqlx::Error>(states)
-        };
-        let states = tokio::time::timeout(PAUSE, Box::pin(look)).await;
-        let states = states.ok().and_then(Result::ok).unwrap_or_default();
-        ["DECREASING_STOCK", "CREATING_PAYMENT", "CANCELLING"]
-            .map(|state| states.iter().any(|found| found == state))
+    /// In which steps of the road there are orders: in none whose database does not answer.
+    pub(super) async fn under_way(&self) -> Busy {
+        let mut busy = Busy::default();
+        for owner in Owner::ALL {
+            let look = async {
+                let mut connection = self.connect_to(owner).await?;
+                for (busy, step) in
+                    busy.iter_mut().zip(STEPS).filter(|(_, step)| step.owner == owner)
+                {
+                    let sql = AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {})", step.rows));
+                    *busy = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+                }
+                Ok::<_, sqlx::Error>(())
+            };
+            // What does not answer in time tells of nothing.
+            let _ = tokio::time::timeout(PAUSE * 5, Box::pin(look)).await;
+        }
+        busy
     }
 }
 

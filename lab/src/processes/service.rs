@@ -66,6 +66,8 @@ pub struct Service {
     grpc: SocketAddr,
     admin: SocketAddr,
     process: Mutex<Option<Process>>,
+    /// How those of its processes ended that did so before they were stopped or killed from here.
+    ended: Mutex<Vec<ExitStatus>>,
 }
 
 impl Service {
@@ -81,7 +83,13 @@ impl Service {
     #[must_use]
     pub fn on_ports(options: ServiceOptions, grpc: u16, admin: u16) -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { options, grpc: loopback(grpc), admin: loopback(admin), process: Mutex::new(None) }
+        Self {
+            options,
+            grpc: loopback(grpc),
+            admin: loopback(admin),
+            process: Mutex::new(None),
+            ended: Mutex::default(),
+        }
     }
 
     /// Starts it and waits until it is ready. Does nothing if it runs.
@@ -93,10 +101,15 @@ impl Service {
         if process.as_ref().is_some_and(|process| process.exit_status().is_none()) {
             return Ok(());
         }
+        self.note_end(process.as_ref()).await;
         let started = self.spawn(&[])?;
-        started.ready(READY_PATIENCE, async || self.is_ready().await).await?;
-        *process = Some(started);
-        Ok(())
+        let ready = started.ready(READY_PATIENCE, async || self.is_ready().await).await;
+        if ready.is_err() {
+            self.note_end(Some(&started)).await;
+        } else {
+            *process = Some(started);
+        }
+        ready
     }
 
     /// Starts it without waiting: for when what it needs is down.
@@ -105,6 +118,7 @@ impl Service {
     /// If the program cannot be started.
     pub async fn start_unready(&self) -> Result<(), StackError> {
         let mut process = self.process.lock().await;
+        self.note_end(process.as_ref()).await;
         *process = Some(self.spawn(&[])?);
         Ok(())
     }
@@ -115,6 +129,7 @@ impl Service {
     /// If the program cannot be started.
     pub async fn start_failing(&self, points: &str) -> Result<(), StackError> {
         let mut process = self.process.lock().await;
+        self.note_end(process.as_ref()).await;
         *process = Some(self.spawn(&["--fail-points", points])?);
         Ok(())
     }
@@ -135,9 +150,17 @@ impl Service {
         self.process.lock().await.as_ref().and_then(Process::exit_status)
     }
 
+    /// How its processes ended so far that did so by themselves, in their order.
+    pub async fn ends(&self) -> Vec<ExitStatus> {
+        let mut ends = self.ended.lock().await.clone();
+        ends.extend(self.exit_status().await);
+        ends
+    }
+
     /// Kills it at once (`SIGKILL`).
     pub async fn kill(&self) {
         if let Some(process) = self.process.lock().await.take() {
+            self.note_end(Some(&process)).await;
             process.kill().await;
         }
     }
@@ -148,6 +171,7 @@ impl Service {
     /// If it does not within 15 s, or ends with another code than 0.
     pub async fn stop(&self) -> Result<(), StackError> {
         let Some(process) = self.process.lock().await.take() else { return Ok(()) };
+        self.note_end(Some(&process)).await;
         let status = process.stop(Signal::SIGTERM, STOP_PATIENCE).await?;
         if status.success() {
             Ok(())
@@ -214,6 +238,10 @@ impl Service {
     /// If nobody answers.
     pub async fn admin(&self, path: &str) -> io::Result<(u16, String)> {
         http::get(self.admin, path).await
+    }
+
+    async fn note_end(&self, process: Option<&Process>) {
+        self.ended.lock().await.extend(process.and_then(Process::exit_status));
     }
 
     async fn is_ready(&self) -> bool {

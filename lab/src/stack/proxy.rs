@@ -2,6 +2,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +47,19 @@ struct Condition {
     resets: u64,
 }
 
+/// What has come by so far.
+#[derive(Debug, Default)]
+struct Tally {
+    carried: AtomicU64,
+    disturbed: AtomicU64,
+}
+
+impl Tally {
+    fn disturb(&self) {
+        self.disturbed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
@@ -55,6 +72,7 @@ enum Sender {
 pub struct Proxy {
     address: SocketAddr,
     condition: watch::Sender<Condition>,
+    tally: Arc<Tally>,
     _tasks: JoinSet<()>,
 }
 
@@ -69,8 +87,9 @@ impl Proxy {
             TcpListener::bind(address).await.map_err(could_not("listen for a proxy's clients"))?;
         let condition = watch::Sender::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, condition.subscribe()));
-        Ok(Self { address, condition, _tasks: tasks })
+        let tally = Arc::<Tally>::default();
+        tasks.spawn(accept(listener, server, condition.subscribe(), Arc::clone(&tally)));
+        Ok(Self { address, condition, tally, _tasks: tasks })
     }
 
     /// What clients connect to.
@@ -88,15 +107,33 @@ impl Proxy {
     pub fn reset(&self) {
         self.condition.send_modify(|condition| condition.resets += 1);
     }
+
+    /// How many connections have reached the server so far.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.tally.carried.load(Ordering::Relaxed)
+    }
+
+    /// How often somebody has met the way otherwise than open so far: connections that it broke or kept waiting, and pieces of data that
+    /// it delayed or held up.
+    #[must_use]
+    pub fn disturbed(&self) -> u64 {
+        self.tally.disturbed.load(Ordering::Relaxed)
+    }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, condition: watch::Receiver<Condition>) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    condition: watch::Receiver<Condition>,
+    tally: Arc<Tally>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted {
-                    connections.spawn(carry(client, server, condition.clone()));
+                    connections.spawn(carry(client, server, condition.clone(), Arc::clone(&tally)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -105,24 +142,40 @@ async fn accept(listener: TcpListener, server: SocketAddr, condition: watch::Rec
 }
 
 /// Carries one connection until it ends or the way breaks it, which either side sees as a reset.
-async fn carry(client: TcpStream, server: SocketAddr, condition: watch::Receiver<Condition>) {
-    let mut client = client;
+async fn carry(
+    mut client: TcpStream,
+    server: SocketAddr,
+    condition: watch::Receiver<Condition>,
+    tally: Arc<Tally>,
+) {
     let connect = async {
+        if condition.borrow().way == Way::Held {
+            tally.disturb();
+        }
         passable(condition.clone()).await;
         TcpStream::connect(server).await.ok()
     };
     let mut server = tokio::select! {
-        () = broken(condition.clone()) => None,
+        () = broken(condition.clone()) => {
+            tally.disturb();
+            None
+        }
         server = connect => server,
     };
     let is_broken = match &mut server {
         None => true,
-        Some(server) => tokio::select! {
-            // First: what waits must not slip through when the way opens again.
-            biased;
-            () = broken(condition.clone()) => true,
-            () = pump_both(&mut client, server, &condition) => false,
-        },
+        Some(server) => {
+            tally.carried.fetch_add(1, Ordering::Relaxed);
+            tokio::select! {
+                // First: what waits must not slip through when the way opens again.
+                biased;
+                () = broken(condition.clone()) => {
+                    tally.disturb();
+                    true
+                }
+                () = pump_both(&mut client, server, &condition, &tally) => false,
+            }
+        }
     };
     if is_broken {
         for stream in server.iter().chain([&client]) {
@@ -136,14 +189,15 @@ async fn pump_both(
     client: &mut TcpStream,
     server: &mut TcpStream,
     condition: &watch::Receiver<Condition>,
+    tally: &Tally,
 ) {
     for stream in [&*client, &*server] {
         // Refused only by a connection that is gone already.
         let _ = stream.set_nodelay(true);
     }
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-    let there = pump(Sender::Client, from_client, to_server, condition.clone());
-    let back = pump(Sender::Server, from_server, to_client, condition.clone());
+    let there = pump(Sender::Client, from_client, to_server, condition.clone(), tally);
+    let back = pump(Sender::Server, from_server, to_client, condition.clone(), tally);
     tokio::join!(there, back);
 }
 
@@ -153,21 +207,31 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut condition: watch::Receiver<Condition>,
+    tally: &Tally,
 ) {
     let mut chunk = vec![0; CHUNK];
+    let mut waits = false;
     loop {
         let way = condition.borrow_and_update().way;
         if is_shut(way, sender) {
-            if condition.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = condition.changed() => if changed.is_err() {
+                    return;
+                },
+                _ = from.peek(&mut chunk), if !waits => {
+                    waits = true;
+                    tally.disturb();
+                }
             }
             continue;
         }
+        waits = false;
         let read = tokio::select! {
             _ = condition.changed() => continue,
             read = from.read(&mut chunk) => read.unwrap_or(0),
         };
         if let Way::Slow(delay) = way {
+            tally.disturb();
             sleep(delay).await;
         }
         if read == 0 || to.write_all(&chunk[..read]).await.is_err() {
@@ -254,7 +318,9 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut stream, b"one").await.as_deref(), Some(&b"one"[..]));
         proxy.set(Way::Held);
+        assert_eq!((proxy.carried(), proxy.disturbed()), (1, 0));
         assert!(is_silent(&mut stream, b"two").await);
+        assert_eq!(proxy.disturbed(), 1);
         proxy.set(Way::Open);
         let mut late = [0; 3];
         stream.read_exact(&mut late).await.unwrap();
@@ -287,5 +353,22 @@ mod tests {
         assert_eq!(says(&mut another, b"three").await, None);
         let mut third = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut third, b"four").await, None);
+        // Two that were there, and one that never reached the server.
+        assert_eq!((proxy.carried(), proxy.disturbed()), (2, 3));
+    }
+
+    #[tokio::test]
+    async fn a_way_that_nobody_goes_disturbs_nobody() {
+        let (proxy, _server) = echo().await;
+        for way in [Way::Slow(SOON), Way::Held, Way::HalfOpen, Way::Cut, Way::Open] {
+            proxy.set(way);
+        }
+        proxy.reset();
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert!(says(&mut stream, b"one").await.is_some());
+        assert_eq!(proxy.disturbed(), 0);
+        proxy.set(Way::Slow(SOON / 10));
+        assert!(says(&mut stream, b"two").await.is_some());
+        assert_eq!(proxy.disturbed(), 2);
     }
 }

@@ -8,7 +8,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use runtime::fail_points::road;
 use tokio::time::{Instant, sleep};
 
-use super::{Fault, Lane, Struck, operator, records};
+use super::{Fault, Lane, Struck, bad_records, operator};
 use crate::{
     campaign::Delivery,
     chaos::{ChaosError, World},
@@ -142,7 +142,7 @@ impl At {
         match self.needs() {
             Need::Nothing => wait.await,
             Need::BadRecord => {
-                records::put_bad_ones(world).await?;
+                bad_records::put_bad_ones(world).await?;
                 wait.await
             }
             Need::Operator => {
@@ -163,8 +163,12 @@ impl At {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = service.exit_status().await {
-                let died = status.signal() == Some(Signal::SIGABRT as i32);
-                if died || status.code() == Some(EXIT_CODE) {
+                let as_told = match action {
+                    "abort" => status.signal() == Some(Signal::SIGABRT as i32),
+                    "exit" => status.code() == Some(EXIT_CODE),
+                    _ => false,
+                };
+                if as_told {
                     return Ok(true);
                 }
                 // What it needs is down at the moment.

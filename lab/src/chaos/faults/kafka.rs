@@ -2,14 +2,16 @@
 //!
 //! A single partition without a leader cannot be had with one broker: all of them are there, or none. These faults are that case.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
-use super::{Fault, Lane, Struck};
+use super::{Fault, Lane, Struck, silence};
 use crate::chaos::{ChaosError, World, world::persistently};
+
+const USUAL_MS: Range<u64> = 100..3_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -43,7 +45,10 @@ impl Fault for Trouble {
         world: &'a World,
         mut random: StdRng,
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
-        let pause = Duration::from_millis(random.random_range(100..3_000));
+        let pause = match self {
+            Self::Killed | Self::Stopped => Duration::from_millis(random.random_range(USUAL_MS)),
+            Self::Frozen => silence(&mut random, USUAL_MS),
+        };
         async move {
             match self {
                 Self::Killed => world.kafka().kill().await?,

@@ -1,17 +1,22 @@
 //! The way between two of them is slow, holds everything up, lets through only one direction, is cut, or resets its connections.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::{Fault, Lane, Struck};
+use super::{Fault, Lane, Struck, silence};
 use crate::{
     chaos::{ChaosError, World},
     links::Link,
-    stack::Way,
+    stack::{Proxy, Way},
 };
+
+const USUAL_MS: Range<u64> = 100..1_500;
+/// How much longer to wait until somebody comes by.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -60,21 +65,43 @@ impl Fault for Disturbed {
         world: &'a World,
         mut random: StdRng,
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
-        let pause = Duration::from_millis(random.random_range(100..1_500));
         let delay = Duration::from_millis(random.random_range(5..80));
+        let pause = match self.trouble {
+            Trouble::Held | Trouble::HalfOpen | Trouble::Cut => silence(&mut random, USUAL_MS),
+            Trouble::Slow | Trouble::Reset => Duration::from_millis(random.random_range(USUAL_MS)),
+        };
         async move {
             let way = world.link(self.link)?;
-            match self.trouble {
-                Trouble::Slow => way.set(Way::Slow(delay)),
-                Trouble::Held => way.set(Way::Held),
-                Trouble::HalfOpen => way.set(Way::HalfOpen),
-                Trouble::Cut => way.set(Way::Cut),
-                Trouble::Reset => way.reset(),
-            }
+            let before = way.disturbed();
+            self.trouble.befall(way, delay);
             sleep(pause).await;
+            let until = Instant::now() + PATIENCE;
+            while way.disturbed() == before && Instant::now() < until {
+                self.trouble.befall(way, delay);
+                sleep(LOOK_EVERY).await;
+            }
             way.set(Way::Open);
-            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+            // Only now half-open connections break.
+            sleep(LOOK_EVERY).await;
+            let count = way.disturbed() - before;
+            Ok(if count > 0 {
+                Struck::Yes(format!("{} ms, {count} disturbed", pause.as_millis()))
+            } else {
+                Struck::No
+            })
         }
         .boxed_local()
+    }
+}
+
+impl Trouble {
+    fn befall(self, way: &Proxy, delay: Duration) {
+        match self {
+            Self::Slow => way.set(Way::Slow(delay)),
+            Self::Held => way.set(Way::Held),
+            Self::HalfOpen => way.set(Way::HalfOpen),
+            Self::Cut => way.set(Way::Cut),
+            Self::Reset => way.reset(),
+        }
     }
 }

@@ -1,22 +1,30 @@
 //! What is broken: one file a kind. A newcomer adds a fault by a file that implements [`Fault`] and a line in `everything`.
 
+mod bad_records;
 mod debezium;
 mod fail_points;
+mod handled;
 mod kafka;
 mod links;
 mod operator;
 mod postgres;
 mod records;
 mod relays;
+mod reordered;
 mod signals;
+mod skewed;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, ops::Range, sync::Arc, time::Duration};
 
 use futures::future::LocalBoxFuture;
-use rand::rngs::StdRng;
+use rand::{Rng, rngs::StdRng};
 
 use super::{ChaosError, World, relay::Relay};
 use crate::{campaign::Delivery, processes::Program};
+
+/// Longer than the session of a consumer here (2 s), and up to more than a caller waits, the lease of a leader lasts, and a
+/// database's client is patient.
+const LONG_MS: Range<u64> = 3_000..12_000;
 
 /// What a fault keeps busy: one at a time happens to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +90,12 @@ pub trait Fault: Debug {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>>;
 }
 
+/// For how long nobody answers: one time of three so long that sessions, leases and calls end meanwhile.
+fn silence(random: &mut StdRng, usual_ms: Range<u64>) -> Duration {
+    let range = if random.random_ratio(1, 3) { LONG_MS } else { usual_ms };
+    Duration::from_millis(random.random_range(range))
+}
+
 /// All faults there are with this relay, those of the road in its order first.
 #[must_use]
 pub fn catalogue(relay: Relay) -> Vec<Arc<dyn Fault>> {
@@ -99,6 +113,9 @@ fn everything() -> Vec<Arc<dyn Fault>> {
     all.extend(kafka::all());
     all.extend(links::all());
     all.extend(records::all());
+    all.extend(bad_records::all());
+    all.extend(skewed::all());
+    all.extend(reordered::all());
     all
 }
 

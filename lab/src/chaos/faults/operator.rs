@@ -12,6 +12,7 @@ use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
     client::DefaultClientContext,
+    error::KafkaError,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -48,7 +49,9 @@ async fn limit(world: &World, bytes: &str) -> Result<(), ChaosError> {
         ClientConfig::new().set("bootstrap.servers", world.kafka().brokers()).create()?;
     let config = AlterConfig::new(ResourceSpecifier::Topic(UserEvent::TOPIC))
         .set("max.message.bytes", bytes);
-    admin.alter_configs(&[config], &AdminOptions::new()).await?;
+    for altered in admin.alter_configs(&[config], &AdminOptions::new()).await? {
+        altered.map_err(|(_, code)| KafkaError::AdminOp(code))?;
+    }
     Ok(())
 }
 

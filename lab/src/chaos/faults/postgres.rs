@@ -1,20 +1,27 @@
 //! PostgreSQL is stopped at once and started again, ends its clients' connections, or has none left.
 
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
-use sqlx::{Connection, Executor, PgConnection};
-use tokio::time::sleep;
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::time::{Instant, sleep};
 
 use super::{Fault, Lane, Struck};
-use crate::chaos::{ChaosError, World, world::persistently};
+use crate::{
+    chaos::{ChaosError, World, world::persistently},
+    links::Link,
+    processes::Program,
+};
 
 /// How many calls are made while there are no connections.
 const CALLS: u64 = 8;
 
-/// More than there are.
-const MANY: usize = 200;
+/// How long it may take until all connections are taken, and then until somebody is refused.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What whoever takes the connections is called.
+const TAKER: &str = "lab-taker";
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -22,7 +29,7 @@ enum Trouble {
     Stopped,
     /// Every client's connection is ended, several times.
     BackendsEnded,
-    /// All connections are taken by somebody else.
+    /// All connections are taken by somebody else, those that the programs had too.
     Full,
 }
 
@@ -77,27 +84,61 @@ impl Fault for Trouble {
 
 async fn end_backends(world: &World) -> Result<(), ChaosError> {
     let mut connection = world.connect().await?;
-    connection
-        .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        )
-        .await?;
+    end_others(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
-/// Takes every connection that can be had, ends those of the others, and takes theirs too.
+/// Ends all connections but those that were taken, and this one.
+async fn end_others(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name <> $1";
+    sqlx::query(end).bind(TAKER).execute(connection).await?;
+    Ok(())
+}
+
+/// How many connections others have.
+async fn others(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let count = "SELECT count(*) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND application_name <> $1";
+    let count: i64 = sqlx::query_scalar(count).bind(TAKER).fetch_one(connection).await?;
+    Ok(count.unsigned_abs())
+}
+
+/// Takes every connection that can be had, ends those of the others and takes theirs too, and waits until programs were refused.
 async fn use_up(world: &World) -> Result<Struck, ChaosError> {
-    let mut taken: Vec<PgConnection> = Vec::new();
-    while taken.len() < MANY
-        && let Ok(connection) = world.connect().await
-    {
-        taken.push(connection);
+    let options = PgConnectOptions::from_str(world.system().store_manager_database())?;
+    let options = options.application_name(TAKER);
+    let mut first = persistently(async || options.connect().await).await?;
+    let mut taken = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    while others(&mut first).await? > 0 && Instant::now() < until {
+        end_others(&mut first).await?;
+        // Refused once there are no more.
+        while let Ok(connection) = options.connect().await {
+            taken.push(connection);
+        }
     }
+    let before = reached(world)?;
     world.recorder.more_calls(CALLS).await;
+    let until = Instant::now() + PATIENCE;
+    let mut refused = 0;
+    while refused == 0 && Instant::now() < until {
+        sleep(LOOK_EVERY).await;
+        refused = (reached(world)? - before).saturating_sub(others(&mut first).await?);
+    }
     let count = taken.len();
-    for connection in taken {
+    for connection in taken.into_iter().chain([first]) {
         connection.close().await?;
     }
-    Ok(if count < MANY { Struck::Yes(format!("{count} taken")) } else { Struck::No })
+    Ok(if count > 0 && refused > 0 {
+        Struck::Yes(format!("{count} taken, {refused} refused"))
+    } else {
+        Struck::No
+    })
+}
+
+/// How many connections of the programs have reached the server so far, whether it took them or not.
+fn reached(world: &World) -> Result<u64, ChaosError> {
+    let of = |program| Ok(world.link(Link::Postgres(program))?.carried());
+    Program::ALL.into_iter().map(of).sum()
 }

@@ -1,10 +1,9 @@
-//! What stands on the topics is strange: events come again, under another id, with another clock's time, in another order, and with
-//! them what nobody can read. All of it is marked as put there on purpose.
+//! Events come again, also under another id. All of them are marked as put there on purpose.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::{FutureExt, LocalBoxFuture, try_join_all};
-use rand::{Rng, rngs::StdRng, seq::SliceRandom};
+use futures::future::{FutureExt, LocalBoxFuture};
+use rand::rngs::StdRng;
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -27,8 +26,6 @@ const SILENCE: Duration = Duration::from_millis(300);
 const TWICE: usize = 60;
 /// How many old events come again.
 const MOST: usize = 80;
-/// The topics that somebody reads.
-const READ: usize = 3;
 
 const HEADERS: [&str; 9] = [
     "content-type",
@@ -50,27 +47,14 @@ enum Strangeness {
     Again,
     /// Old events come again under another id.
     Renamed,
-    /// Old events come again, said to have happened long ago or in time to come.
-    Skewed,
-    /// Old events of all topics come again in another order.
-    Reordered,
-    /// A record on each topic that nobody can read.
-    Bad,
 }
 
 /// All kinds.
 pub(super) fn all() -> Vec<Arc<dyn Fault>> {
-    [
-        Strangeness::Twice,
-        Strangeness::Again,
-        Strangeness::Renamed,
-        Strangeness::Skewed,
-        Strangeness::Reordered,
-        Strangeness::Bad,
-    ]
-    .into_iter()
-    .map(|strangeness| Arc::new(strangeness) as Arc<dyn Fault>)
-    .collect()
+    [Strangeness::Twice, Strangeness::Again, Strangeness::Renamed]
+        .into_iter()
+        .map(|strangeness| Arc::new(strangeness) as Arc<dyn Fault>)
+        .collect()
 }
 
 impl Fault for Strangeness {
@@ -79,9 +63,6 @@ impl Fault for Strangeness {
             Self::Twice => "twice",
             Self::Again => "again",
             Self::Renamed => "renamed",
-            Self::Skewed => "skewed",
-            Self::Reordered => "reordered",
-            Self::Bad => "bad",
         };
         format!("records.{what}")
     }
@@ -93,29 +74,20 @@ impl Fault for Strangeness {
     fn strike<'a>(
         &'a self,
         world: &'a World,
-        mut random: StdRng,
+        _: StdRng,
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         async move {
             let count = match self {
-                Self::Bad => put_bad_ones(world).await?,
                 Self::Twice => echo(world).await?,
-                Self::Again | Self::Renamed | Self::Skewed | Self::Reordered => {
-                    let mut events = old_events(world).await?;
-                    if matches!(self, Self::Reordered) {
-                        events.shuffle(&mut random);
-                    }
+                Self::Again | Self::Renamed => {
+                    let events = old_events(world).await?;
                     let producer = producer(world)?;
-                    let days = random.random_range(-400..400);
                     for event in &events {
-                        let (mut id, mut time) =
-                            (event.header("ce_id").to_owned(), event.header("ce_time").to_owned());
-                        if matches!(self, Self::Renamed) {
-                            id = Uuid::now_v7().to_string();
-                        }
-                        if matches!(self, Self::Skewed) {
-                            time = skewed(&time, days);
-                        }
-                        repeat(&producer, event, &id, &time).await?;
+                        let id = match self {
+                            Self::Renamed => Uuid::now_v7().to_string(),
+                            Self::Twice | Self::Again => event.header("ce_id").to_owned(),
+                        };
+                        repeat(&producer, event, &id).await?;
                     }
                     events.len()
                 }
@@ -126,30 +98,15 @@ impl Fault for Strangeness {
     }
 }
 
-/// Puts a record on each topic that somebody reads, which nobody can read; answers how many.
-pub(super) async fn put_bad_ones(world: &World) -> Result<usize, ChaosError> {
-    let producer = producer(world)?;
-    let sent = TOPICS[..READ].iter().map(async |topic| {
-        let key = Uuid::now_v7().to_string();
-        let id = Uuid::now_v7().to_string();
-        let headers = OwnedHeaders::new()
-            .insert(Header { key: INJECTED, value: Some("true") })
-            .insert(Header { key: "ce_id", value: Some(&id) });
-        let record = FutureRecord::to(topic).key(&key).payload(&[0xff_u8; 16]).headers(headers);
-        producer.send(record, PATIENCE).await.map_err(|(error, _)| error)
-    });
-    Ok(try_join_all(sent).await?.len())
-}
-
 /// A broker that has just come back may need a moment.
-async fn open(world: &World, from: From) -> Result<Tap, ChaosError> {
+pub(super) async fn open(world: &World, topics: &[&str], from: From) -> Result<Tap, ChaosError> {
     let brokers = world.kafka().brokers();
-    Ok(persistently(async || Tap::open(brokers, &TOPICS, from).await).await?)
+    Ok(persistently(async || Tap::open(brokers, topics, from).await).await?)
 }
 
 /// Repeats every event as it comes, for a while.
 async fn echo(world: &World) -> Result<usize, ChaosError> {
-    let tap = open(world, From::Now).await?;
+    let tap = open(world, &TOPICS, From::Now).await?;
     let producer = producer(world)?;
     let until = Instant::now() + PATIENCE;
     let mut count = 0;
@@ -159,7 +116,7 @@ async fn echo(world: &World) -> Result<usize, ChaosError> {
         // A connection that was lost is made again.
         let Ok(event) = event else { continue };
         if event.header(INJECTED).is_empty() {
-            repeat(&producer, &event, event.header("ce_id"), event.header("ce_time")).await?;
+            repeat(&producer, &event, event.header("ce_id")).await?;
             count += 1;
         }
     }
@@ -168,7 +125,7 @@ async fn echo(world: &World) -> Result<usize, ChaosError> {
 
 /// Events that stand on the topics.
 async fn old_events(world: &World) -> Result<Vec<Tapped>, ChaosError> {
-    let tap = open(world, From::Beginning).await?;
+    let tap = open(world, &TOPICS, From::Beginning).await?;
     let mut events = Vec::new();
     let mut silence = PATIENCE;
     while events.len() < MOST
@@ -184,16 +141,10 @@ async fn old_events(world: &World) -> Result<Vec<Tapped>, ChaosError> {
     Ok(events)
 }
 
-async fn repeat(
-    producer: &FutureProducer,
-    event: &Tapped,
-    id: &str,
-    time: &str,
-) -> Result<(), ChaosError> {
+async fn repeat(producer: &FutureProducer, event: &Tapped, id: &str) -> Result<(), ChaosError> {
     let mut headers = OwnedHeaders::new().insert(Header { key: INJECTED, value: Some("true") });
     for key in HEADERS {
-        let value = if key == "ce_time" { time } else { event.header(key) };
-        headers = headers.insert(Header { key, value: Some(value) });
+        headers = headers.insert(Header { key, value: Some(event.header(key)) });
     }
     headers = headers.insert(Header { key: "ce_id", value: Some(id) });
     let record =
@@ -202,25 +153,7 @@ async fn repeat(
     Ok(())
 }
 
-/// The time so many days later, or what it was if it is none.
-fn skewed(time: &str, days: i64) -> String {
-    use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
-    let moved = OffsetDateTime::parse(time, &Rfc3339).ok().map(|time| time + Duration::days(days));
-    moved.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| time.to_owned())
-}
-
-fn producer(world: &World) -> Result<FutureProducer, ChaosError> {
+pub(super) fn producer(world: &World) -> Result<FutureProducer, ChaosError> {
     let mut config = ClientConfig::new();
     Ok(config.set("bootstrap.servers", world.kafka().brokers()).create()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::skewed;
-
-    #[test]
-    fn a_skewed_time_is_another_day_of_the_same_form() {
-        assert_eq!(skewed("2026-01-31T10:00:00.5Z", 1), "2026-02-01T10:00:00.5Z");
-        assert_eq!(skewed("yesterday", 1), "yesterday");
-    }
 }

@@ -1,9 +1,10 @@
 //! Two relays at once: one leads, the other stands by and takes over when the first is killed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep};
 
 use super::{Fault, Lane, Struck};
 use crate::{
@@ -13,6 +14,9 @@ use crate::{
 
 /// How many calls are made while one of the two is alone.
 const CALLS: u64 = 15;
+/// Longer than the lease of a leader that was killed.
+const PATIENCE: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 struct TwoRelays;
@@ -40,12 +44,45 @@ impl Fault for TwoRelays {
             let second = Service::new(world.system.relay.options().clone())?;
             second.start_unready().await?;
             world.recorder.more_calls(CALLS).await;
+            let was_running = world.system.relay.is_running().await && second.is_running().await;
             world.system.relay.kill().await;
+            let until = Instant::now() + PATIENCE;
+            let mut led = false;
+            while !led && Instant::now() < until {
+                sleep(LOOK_EVERY).await;
+                led = second.admin("/metrics").await.is_ok_and(|(_, metrics)| leads(&metrics));
+            }
             world.recorder.more_calls(CALLS).await;
             world.revive(Program::OutboxRelay).await?;
             second.kill().await;
-            Ok(Struck::Yes("killed".to_owned()))
+            Ok(match (was_running, led) {
+                (true, true) => Struck::Yes("taken-over by the second".to_owned()),
+                (true, false) => Struck::Yes("not-led by the second in time".to_owned()),
+                (false, _) => Struck::No,
+            })
         }
         .boxed_local()
+    }
+}
+
+/// Whether a relay's metrics say that it leads a source.
+fn leads(metrics: &str) -> bool {
+    metrics.lines().any(|line| line.starts_with("store_relay_leader{") && line.ends_with(" 1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leads;
+
+    #[test]
+    fn who_leads_one_source_leads() {
+        let metrics = |first, second| {
+            format!(
+                "store_relay_leader{{source=\"a\"}} {first}\nstore_relay_leader{{source=\"b\"}} {second}\n"
+            )
+        };
+        assert!(leads(&metrics(0, 1)));
+        assert!(!leads(&metrics(0, 0)));
+        assert!(!leads("store_other{source=\"a\"} 1"));
     }
 }

@@ -1,16 +1,18 @@
 //! A program is killed, asked to stop, or frozen.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
-use super::{Fault, Lane, Struck};
+use super::{Fault, Lane, Struck, silence};
 use crate::{
     chaos::{ChaosError, World},
     processes::Program,
 };
+
+const USUAL_MS: Range<u64> = 0..1_500;
 
 #[derive(Clone, Copy, Debug)]
 enum Blow {
@@ -53,9 +55,14 @@ impl Fault for Signalled {
         world: &'a World,
         mut random: StdRng,
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
-        let pause = Duration::from_millis(random.random_range(0..1_500));
+        let pause = match self.blow {
+            Blow::Killed | Blow::Stopped => Duration::from_millis(random.random_range(USUAL_MS)),
+            Blow::Frozen => silence(&mut random, USUAL_MS),
+        };
         async move {
             let service = world.system.service(self.program);
+            // It may have ended by itself, where what it needs is down.
+            let was_running = service.is_running().await;
             match self.blow {
                 Blow::Killed => service.kill().await,
                 Blow::Stopped => world.stop(self.program).await,
@@ -64,7 +71,8 @@ impl Fault for Signalled {
             sleep(pause).await;
             service.resume().await;
             world.revive(self.program).await?;
-            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+            let struck = Struck::Yes(format!("{} ms", pause.as_millis()));
+            Ok(if was_running { struck } else { Struck::No })
         }
         .boxed_local()
     }
