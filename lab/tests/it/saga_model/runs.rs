@@ -10,6 +10,8 @@ use super::{
         ALL_END, CHARGED_RIGHT, CONTENTION, ENDED_ONCE, NOTHING_IMPOSSIBLE, OUTCOMES,
         PAYMENTS_AGREE, STOCK_ADDS_UP,
     },
+    steps::Step,
+    world::World,
 };
 
 /// One order, and every event may come again: nobody remembers ids, the states have to do.
