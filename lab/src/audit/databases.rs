@@ -36,7 +36,7 @@ const LEDGER: &str = "SELECT payment_id, order_id, kind, amount_minor, currency
 const OUTBOX: &str =
     "SELECT sequence, id, aggregatetype, aggregateid, type, causationid, created_at, payload
     FROM messaging.outbox ORDER BY sequence";
-const INBOX: &str = "SELECT event_id FROM messaging.inbox ORDER BY event_id";
+const INBOX: &str = "SELECT event_id, handled_at FROM messaging.inbox ORDER BY event_id";
 const ANSWERS: &str = "SELECT rpc, request_id, answer FROM messaging.requests
     WHERE answer IS NOT NULL ORDER BY created_at";
 /// The first partition of the outbox, which goes when all of it is published and old.
@@ -85,8 +85,9 @@ async fn read_at_one_moment(owner: Owner, url: &str, snapshot: &mut Snapshot) ->
     }
     let rows: Vec<OutboxRow> = all(&mut transaction, OUTBOX).await?;
     snapshot.outbox.extend(rows.into_iter().map(|row| row.of(owner)));
-    let events: Vec<(Uuid,)> = all(&mut transaction, INBOX).await?;
-    snapshot.inbox.extend(events.into_iter().map(|(event_id,)| Handled { by: owner, event_id }));
+    let events: Vec<(Uuid, OffsetDateTime)> = all(&mut transaction, INBOX).await?;
+    let handled = |(event_id, handled_at)| Handled { by: owner, event_id, handled_at };
+    snapshot.inbox.extend(events.into_iter().map(handled));
     let kept: Vec<(String, Uuid, Vec<u8>)> = all(&mut transaction, ANSWERS).await?;
     snapshot.answers.extend(answers(kept));
     let first: Vec<(bool,)> = all(&mut transaction, FIRST_PARTITION).await?;

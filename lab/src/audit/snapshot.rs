@@ -159,6 +159,8 @@ pub struct Handled {
     pub by: Owner,
     /// Which.
     pub event_id: Uuid,
+    /// When it began to handle it: before the commit of what it did.
+    pub handled_at: OffsetDateTime,
 }
 
 /// From where a consumer would read a partition on.

@@ -56,8 +56,23 @@ fn amount(minor: i64) -> Option<proto::google::r#type::Money> {
 
 impl Store {
     pub(super) fn call(&mut self, command: Command, answer: Answer) {
-        let began = OffsetDateTime::UNIX_EPOCH.into();
+        self.call_at(OffsetDateTime::UNIX_EPOCH, command, answer);
+    }
+
+    /// A call, and its answer, after everything that has happened so far.
+    pub(super) fn call_after_all(&mut self, command: Command, answer: Answer) {
+        self.call_at(moment(self.snapshot.outbox.len()), command, answer);
+    }
+
+    pub(super) fn call_at(&mut self, at: OffsetDateTime, command: Command, answer: Answer) {
+        let began = at.into();
         self.history.invocations.push(Invocation { command, began, ended: Some(began), answer });
+    }
+
+    /// When the last event of this name was announced.
+    pub(super) fn last_of(&self, event_name: &str) -> OffsetDateTime {
+        let mut rows = self.snapshot.outbox.iter().rev();
+        rows.find(|row| row.event_name() == event_name).unwrap().created_at
     }
 
     pub(super) fn order(&mut self, number: u32) -> &mut Order {
@@ -110,7 +125,7 @@ impl Store {
             payload: row.payload.clone(),
         });
         for by in Owner::ALL.into_iter().filter(|by| by.reads().contains(&row.topic.as_str())) {
-            let handled = Handled { by, event_id: row.event_id };
+            let handled = Handled { by, event_id: row.event_id, handled_at: row.created_at };
             if !self.snapshot.inbox.contains(&handled) {
                 self.snapshot.inbox.push(handled);
             }

@@ -46,7 +46,7 @@ pub(super) fn good() -> Store {
     store.pay(PAID);
     let state = "paid".to_owned();
     let paid = Reply::Payment { payment_id: payment_of(PAID), order_id: id(PAID), state };
-    store.call(Command::ProcessPayment { payment_id: payment_of(PAID) }, Answer::Ok(paid));
+    store.call(pay(PAID), Answer::Ok(paid));
     store.call(Command::CancelOrder { order_id: id(PAID) }, refusal("ORDER_ALREADY_PAID"));
     short(&mut store);
     unpayable(&mut store);
@@ -75,7 +75,18 @@ pub(super) fn good() -> Store {
     store.order(UNTOLD).failure_reason = Some("CANCELLED_BY_CALLER".to_owned());
     told(&mut store, UNTOLD, create(UNTOLD, 1), &order(UNTOLD), Answer::Unknown);
     store.call(Command::CancelOrder { order_id: id(UNTOLD) }, Answer::Unknown);
+    refused_payments(&mut store);
     store
+}
+
+/// Refusals that were right: before the provider had accepted, after it had refused, after a cancel, and of no payment; and a
+/// call of which nobody knows what it was told.
+fn refused_payments(store: &mut Store) {
+    store.call(pay(COMPLETED), refusal("PAYMENT_NOT_PENDING"));
+    store.call_after_all(pay(COMPLETED), Answer::Unknown);
+    store.call_after_all(pay(UNPAYABLE), refusal("PAYMENT_NOT_PENDING"));
+    store.call_after_all(pay(CANCELLED), refusal("PAYMENT_NOT_PENDING"));
+    store.call_after_all(pay(SHORT), refusal("PAYMENT_NOT_FOUND"));
 }
 
 fn short(store: &mut Store) {
@@ -117,6 +128,10 @@ pub(super) fn told(
 pub(super) fn create(request: u32, quantity: i32) -> Command {
     let lines = vec![Line { product_id: PRODUCT, quantity }];
     Command::CreateOrder { request_id: id(request), user_id: USER, lines }
+}
+
+pub(super) fn pay(order: u32) -> Command {
+    Command::ProcessPayment { payment_id: payment_of(order) }
 }
 
 pub(super) fn adjust(request: u32, difference: i64) -> Command {

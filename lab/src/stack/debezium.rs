@@ -209,6 +209,8 @@ impl Debezium {
             .env("DATABASE_NAME", self.database_name())
             .env("KAFKA_BROKERS", &self.options.brokers)
             .args(if options.is_empty() { &small[..] } else { options })
+            // A JVM that is killed would leave a file in /tmp behind.
+            .arg("-XX:-UsePerfData")
             // Its native libraries are unpacked there, and go with the directory.
             .arg(format!("-Djava.io.tmpdir={}", self.directory.display()))
             // Its health is not asked for over HTTP here, so it needs no port.

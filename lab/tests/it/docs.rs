@@ -1,5 +1,7 @@
 //! The documentation held against the programs: what it names exists, and what exists is named.
 
+mod faults;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -152,7 +154,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
@@ -181,7 +183,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// The rows of the tables whose first heading is `heading`, or of all if that is empty; without backticks.
-fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut is_wanted = None;
     for line in text.lines() {
@@ -258,7 +260,7 @@ fn options(help: &str) -> Vec<String> {
         .collect()
 }
 
-fn assert_same(real: &BTreeSet<String>, documented: &BTreeSet<String>, what: &str) {
+pub(crate) fn assert_same(real: &BTreeSet<String>, documented: &BTreeSet<String>, what: &str) {
     let missing: Vec<_> = real.difference(documented).collect();
     let invented: Vec<_> = documented.difference(real).collect();
     assert!(

@@ -1,120 +1,111 @@
-//! However `lab` ends, its servers, its programs and its data are gone.
+//! However `lab` ends, and whatever it is doing then: no process, no port, no directory and no container of it is left.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
-};
+mod trail;
 
 use nix::sys::signal::Signal;
 
 use crate::running::Lab;
+use trail::Trail;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const SERVERS: &[&str] = &["postgres", "java"];
+const EVERYTHING: &[&str] = &["postgres", "java", "store-manager", "payments", "outbox-relay"];
+
+/// Rounds that go on for longer than the test.
+const CAMPAIGN: &[&str] = &["chaos", "--minutes", "5"];
+
+/// A round that freezes servers and programs, one after the other.
+const FREEZING: &[&str] = &[
+    "chaos",
+    "--fault=kafka.frozen",
+    "--fault=store-manager.frozen",
+    "--fault=payments.frozen",
+    "--fault=kafka.frozen",
+];
+
+/// A campaign of one short round, which comes to its end.
+const SHORT: &[&str] = &["chaos", "--fault", "payments.killed"];
 
 #[test]
 fn nothing_is_left_behind_after_kill_9() {
-    ends_without_leftovers(&["stack"], 3, Signal::SIGKILL);
+    ends_without_leftovers(&["stack"], SERVERS, Signal::SIGKILL);
 }
 
 #[test]
 fn nothing_is_left_behind_after_sigterm() {
-    ends_without_leftovers(&["stack"], 3, Signal::SIGTERM);
+    ends_without_leftovers(&["stack"], SERVERS, Signal::SIGTERM);
 }
 
 #[test]
 fn nothing_is_left_behind_after_ctrl_c() {
-    ends_without_leftovers(&["stack"], 3, Signal::SIGINT);
+    ends_without_leftovers(&["stack"], SERVERS, Signal::SIGINT);
 }
 
 #[test]
 fn nothing_of_up_is_left_behind_after_kill_9() {
-    ends_without_leftovers(&["up", "--free-ports"], 6, Signal::SIGKILL);
+    ends_without_leftovers(&["up", "--free-ports"], EVERYTHING, Signal::SIGKILL);
 }
 
 #[test]
 fn nothing_of_up_is_left_behind_after_ctrl_c() {
-    ends_without_leftovers(&["up", "--free-ports"], 6, Signal::SIGINT);
+    ends_without_leftovers(&["up", "--free-ports"], EVERYTHING, Signal::SIGINT);
 }
 
 #[test]
-fn nothing_of_a_campaign_is_left_behind_after_kill_9() {
-    ends_without_leftovers(&CAMPAIGN, 8, Signal::SIGKILL);
+fn nothing_of_a_campaign_is_left_behind_after_kill_9_in_the_middle_of_a_round() {
+    ends_without_leftovers(CAMPAIGN, EVERYTHING, Signal::SIGKILL);
 }
 
 #[test]
-fn nothing_of_a_campaign_is_left_behind_after_ctrl_c() {
-    ends_without_leftovers(&CAMPAIGN, 8, Signal::SIGINT);
+fn nothing_of_a_campaign_is_left_behind_after_ctrl_c_in_the_middle_of_a_round() {
+    ends_without_leftovers(CAMPAIGN, EVERYTHING, Signal::SIGINT);
+}
+
+#[test]
+fn nothing_of_a_campaign_is_left_behind_after_kill_9_while_a_fault_has_frozen_something() {
+    let trail = Trail::new();
+    let mut lab = Lab::start_command(&mut trail.lab(FREEZING));
+    trail.until("something is frozen", |processes| processes.iter().any(trail::is_frozen));
+    lab.signal(Signal::SIGKILL);
+    lab.wait();
+    trail.ends(&[]);
 }
 
 #[test]
 fn nothing_of_a_campaign_is_left_behind_at_its_end() {
-    let mut lab = Lab::start(&["chaos", "--fault", "payments.killed"]);
-    let children = until_there_are(lab.pid(), 8);
+    let trail = Trail::new();
+    let mut lab = Lab::start_command(&mut trail.lab(SHORT));
+    let ports = trail.until_all_listen(EVERYTHING);
     lab.wait();
-    are_gone(&lab, &children);
+    trail.ends(&ports);
 }
 
-/// A round that goes on for longer than the test.
-const CAMPAIGN: [&str; 3] = ["chaos", "--minutes", "5"];
+#[test]
+fn what_is_left_is_seen() {
+    let trail = Trail::new();
+    let mut lab = Lab::start_command(&mut trail.lab(&["stack"]));
+    let ports = trail.until_all_listen(SERVERS);
+    let left = trail.left(&ports).join("\n");
+    for kind in ["process", "port", "directory"] {
+        assert!(left.contains(kind), "no {kind} is seen of a stack that is up:\n{left}");
+    }
+    std::process::Command::new("sh")
+        .args(["-c", "docker run --rm hello-world"])
+        .env("PATH", trail.path())
+        .status()
+        .unwrap();
+    assert!(trail.left(&[]).join("\n").contains("container"), "a container is not seen");
+    trail.forget_containers();
+    lab.signal(Signal::SIGINT);
+    lab.wait();
+    trail.ends(&ports);
+}
 
-/// `least`: PostgreSQL, Kafka and the janitor, with `up` the three programs, with a campaign another
-/// PostgreSQL too, for its round.
-fn ends_without_leftovers(arguments: &[&str], least: usize, signal: Signal) {
-    let mut lab = Lab::start(arguments);
-    let children = until_there_are(lab.pid(), least);
+/// Starts `lab`, and ends it by `signal` once these programs of it run and listen.
+fn ends_without_leftovers(arguments: &[&str], programs: &[&str], signal: Signal) {
+    let trail = Trail::new();
+    let mut lab = Lab::start_command(&mut trail.lab(arguments));
+    let ports = trail.until_all_listen(programs);
     lab.signal(signal);
     lab.wait();
-    are_gone(&lab, &children);
-}
-
-/// All processes below `pid`, once there are so many.
-fn until_there_are(pid: u32, least: usize) -> Vec<PathBuf> {
-    let start = Instant::now();
-    loop {
-        let children = descendants(pid);
-        if children.len() >= least {
-            return children;
-        }
-        assert!(start.elapsed() < PATIENCE * 3, "more should run than {children:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Waits until the processes and the directory are gone.
-fn are_gone(lab: &Lab, children: &[PathBuf]) {
-    let start = Instant::now();
-    loop {
-        let left: Vec<&PathBuf> = children.iter().filter(|process| process.exists()).collect();
-        if left.is_empty() && !lab.directory().exists() {
-            return;
-        }
-        let lines: Vec<String> = left.into_iter().map(|process| command_line(process)).collect();
-        assert!(start.elapsed() < PATIENCE, "left: {} {lines:?}", lab.directory().display());
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// The `/proc` directories of all processes below `pid`.
-fn descendants(pid: u32) -> Vec<PathBuf> {
-    let children = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let children = children.filter(|process| parent(process) == Some(pid));
-    children
-        .flat_map(|child| {
-            let pid = child.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            [vec![child], descendants(pid)].concat()
-        })
-        .collect()
-}
-
-/// The parent's id, in what `/proc/PID/stat` says after the name in parentheses: `) S 123 …`.
-fn parent(process: &Path) -> Option<u32> {
-    let stat = fs::read_to_string(process.join("stat")).ok()?;
-    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn command_line(process: &Path) -> String {
-    let line = fs::read(process.join("cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).replace('\0', " ")
+    trail.ends(&ports);
 }

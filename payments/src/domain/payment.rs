@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use proto::{Money, OrderId, PaymentId, UserId};
+use proto::{Money, OrderId, PaymentId, UserId, store::payments::events::v1::PaymentEvent};
 use time::OffsetDateTime;
+
+use crate::announcements;
 
 /// How far a payment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,10 +109,13 @@ impl Payment {
         Self::new(order_id, user_id, amount, PaymentState::Requested, false)
     }
 
-    /// The payment of an order that was cancelled before its stock was known to be taken. The provider never hears of it.
+    /// The payment of an order that was cancelled before its stock was known to be taken, and what is announced of it. The
+    /// provider never hears of it.
     #[must_use]
-    pub fn cancelled(order_id: OrderId, user_id: UserId, amount: Money) -> Self {
-        Self::new(order_id, user_id, amount, PaymentState::Cancelled, true)
+    pub fn cancelled(order_id: OrderId, user_id: UserId, amount: Money) -> (Self, PaymentEvent) {
+        let payment = Self::new(order_id, user_id, amount, PaymentState::Cancelled, true);
+        let announcement = announcements::payment_cancelled(&payment);
+        (payment, announcement)
     }
 
     fn new(

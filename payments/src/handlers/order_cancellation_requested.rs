@@ -7,7 +7,6 @@ use tracing::{debug, info};
 
 use super::{amount, wrong};
 use crate::{
-    announcements,
     domain::{Outcome, Payment, PaymentInput},
     store::payments,
 };
@@ -19,9 +18,9 @@ pub(super) async fn handle(
 ) -> Result<(), HandleError> {
     let order_id = event.order_id.parse().map_err(|error| wrong("order_id", error))?;
     let user_id = event.user_id.parse().map_err(|error| wrong("user_id", error))?;
-    let payment = Payment::cancelled(order_id, user_id, amount("total", event.total)?);
+    let (payment, announcement) =
+        Payment::cancelled(order_id, user_id, amount("total", event.total)?);
     if payments::insert(connection, &payment, context).await? {
-        let announcement = announcements::payment_cancelled(&payment);
         outbox::append(connection, context, &announcement).await?;
         info!(order.id = %order_id, payment.id = %payment.payment_id, "payment cancelled unseen");
         return Ok(());

@@ -41,9 +41,19 @@ impl Entry {
 /// Why a void that came before anything else makes the provider refuse.
 pub const VOIDED_FIRST: &str = "the payment was voided before it was authorised";
 
-/// The answer to an authorisation, given the `entries` so far: the first one there was. `None` if there is none yet.
-#[must_use]
-pub fn first_answer(entries: &[Entry]) -> Option<Entry> {
+/// The answer to an authorisation, and what that adds to `entries`: the first answer there was, and nothing; else what `judge`
+/// says, which is not asked again.
+pub fn authorise(entries: &[Entry], judge: impl FnOnce() -> Entry) -> (Entry, Option<Entry>) {
+    match first_answer(entries) {
+        Some(answer) => (answer, None),
+        None => {
+            let answer = judge();
+            (answer.clone(), Some(answer))
+        }
+    }
+}
+
+fn first_answer(entries: &[Entry]) -> Option<Entry> {
     entries.iter().find_map(|entry| match entry {
         Entry::Authorised => Some(Entry::Authorised),
         Entry::Declined(reason) => Some(Entry::Declined(reason.clone())),
@@ -89,12 +99,14 @@ mod tests {
 
     #[test]
     fn an_authorisation_is_answered_as_the_first_time() {
-        assert_eq!(first_answer(&[]), None);
-        assert_eq!(first_answer(&[Entry::Authorised]), Some(Entry::Authorised));
-        assert_eq!(first_answer(&[Entry::Authorised, Entry::Voided]), Some(Entry::Authorised));
-        assert_eq!(first_answer(&[Entry::Authorised, Entry::Captured]), Some(Entry::Authorised));
-        assert_eq!(first_answer(&[declined()]), Some(declined()));
-        assert!(matches!(first_answer(&[Entry::Voided]), Some(Entry::Declined(_))));
+        let asked = |entries: &[Entry]| authorise(entries, declined);
+        assert_eq!(asked(&[]), (declined(), Some(declined())));
+        assert_eq!(asked(&[Entry::Authorised]), (Entry::Authorised, None));
+        assert_eq!(asked(&[Entry::Authorised, Entry::Voided]), (Entry::Authorised, None));
+        assert_eq!(asked(&[Entry::Authorised, Entry::Captured]), (Entry::Authorised, None));
+        assert_eq!(authorise(&[declined()], || Entry::Authorised), (declined(), None));
+        let refused = authorise(&[Entry::Voided], || Entry::Authorised);
+        assert!(matches!(refused, (Entry::Declined(_), None)));
     }
 
     #[test]

@@ -102,15 +102,7 @@ impl SimulatedProvider {
 
 impl Provider for SimulatedProvider {
     async fn authorise(&self, charge: &Charge) -> Result<Authorisation, ProviderError> {
-        let decide = |entries: &[Entry]| {
-            Ok(match ledger::first_answer(entries) {
-                Some(answer) => (answer, None),
-                None => {
-                    let answer = self.judge(charge);
-                    (answer.clone(), Some(answer))
-                }
-            })
-        };
+        let decide = |entries: &[Entry]| Ok(ledger::authorise(entries, || self.judge(charge)));
         let entry = self.record(charge, decide).await?;
         self.answer(charge, entry)
     }

@@ -5,4 +5,5 @@
 pub(crate) mod catalog;
 pub mod order;
 pub mod saga;
+pub mod step;
 pub mod stock;

@@ -15,8 +15,8 @@ use crate::{
 /// Why an order is cancelled that a caller has cancelled.
 const BY_CALLER: &str = "CANCELLED_BY_CALLER";
 
-/// Each acknowledged cancel has ended the order, unless a payment came first; each acknowledged payment is made; each refusal
-/// that names a state was right.
+/// Each acknowledged cancel has ended the order, unless a payment came first; each acknowledged payment is made; each refused
+/// cancel was refused rightly.
 pub(super) fn answers_hold(snapshot: &Snapshot, history: &History) -> Vec<Violation> {
     let orders: HashMap<_, _> =
         snapshot.orders.iter().map(|order| (order.order_id, order)).collect();

@@ -5,6 +5,7 @@
 
 mod cancels_and_payments;
 mod orders;
+mod refused_payments;
 mod requests;
 mod stock;
 
@@ -26,6 +27,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
     violations.extend(orders::answers_hold(snapshot, &requests));
     violations.extend(stock::answers_hold(snapshot, &requests));
     violations.extend(cancels_and_payments::answers_hold(snapshot, history));
+    violations.extend(refused_payments::unexplained(snapshot, history));
     if let Some(since) = history.invocations.iter().map(|call| call.began).min() {
         violations.extend(orders::every_order_was_asked_for(snapshot, &requests, since));
         violations.extend(stock::every_change_was_asked_for(snapshot, &requests, since));

@@ -1,6 +1,7 @@
 //! Ways to break what callers were told.
 
 use proto::store::orders::events::v1::{OrderCancelled, OrderEvent};
+use time::Duration;
 
 use super::{
     super::{
@@ -8,7 +9,7 @@ use super::{
         fixture::{Store, id, payment_of},
         good::{
             ADJUST, CANCELLED, COMPLETED, PAID, REFUSED, SET, SHORT, UNTOLD, adjust, create, order,
-            refusal,
+            pay, refusal,
         },
     },
     Case,
@@ -18,7 +19,7 @@ use crate::{
     history::{Answer, Command, Invocation, Reply},
 };
 
-pub(super) const ANSWERS: [Case; 23] = [
+pub(super) const ANSWERS: [Case; 27] = [
     (I9, "was acknowledged and does not exist", |store| {
         store.call(create(50, 1), Answer::Ok(order(950)));
     }),
@@ -102,6 +103,19 @@ pub(super) const ANSWERS: [Case; 23] = [
         let (payment_id, order_id) = (payment_of(COMPLETED), id(COMPLETED));
         let paid = Reply::Payment { payment_id, order_id, state: "paid".to_owned() };
         store.call(Command::ProcessPayment { payment_id }, Answer::Ok(paid));
+    }),
+    (I9, "exists, and a payer was told that it does not", |store| {
+        store.call(pay(COMPLETED), refusal("PAYMENT_NOT_FOUND"));
+    }),
+    (I9, "was refused as not pending, when it was pending or paid", |store| {
+        store.call_after_all(pay(COMPLETED), refusal("PAYMENT_NOT_PENDING"));
+    }),
+    (I9, "was refused as not pending, when it was pending or paid", |store| {
+        store.call_after_all(pay(PAID), refusal("PAYMENT_NOT_PENDING"));
+    }),
+    (I9, "was refused as not pending, when it was pending or paid", |store| {
+        let asked = store.last_of("OrderCancellationRequested") - Duration::milliseconds(500);
+        store.call_at(asked, pay(CANCELLED), refusal("PAYMENT_NOT_PENDING"));
     }),
 ];
 

@@ -1,6 +1,7 @@
 //! Ways to break what the relay and the consumers promise.
 
 use proto::store::orders::events::v1::{OrderCancelled, OrderCreated, OrderEvent};
+use time::OffsetDateTime;
 
 use super::{
     super::{
@@ -59,7 +60,11 @@ pub(super) const EFFECTS: [Case; 13] = [
         store.snapshot.inbox.retain(|handled| handled.by != Owner::Payments);
     }),
     (I4, "which is on no topic that it reads", |store| {
-        store.snapshot.inbox.push(Handled { by: Owner::Payments, event_id: id(5) });
+        store.snapshot.inbox.push(Handled {
+            by: Owner::Payments,
+            event_id: id(5),
+            handled_at: OffsetDateTime::UNIX_EPOCH,
+        });
     }),
     (I4, "has handled event 00000000-0000-0000-0000-0000000f4240 2 times", |store| {
         store.snapshot.inbox.push(store.snapshot.inbox[0]);

@@ -1,6 +1,7 @@
 //! Debezium Server in the place of the relay. Where it cannot be run, for want of a Java or of the network, each test says
 //! so and ends.
 
+mod round;
 mod store;
 mod table;
 
@@ -15,13 +16,14 @@ async fn started(stack: &Stack, database: &str, brokers: &str) -> Option<Debeziu
     };
     match stack.debezium(options).await {
         Ok(debezium) => Some(debezium),
-        Err(reason @ DebeziumError::NoJava) => skipped(&reason),
-        Err(DebeziumError::NotAvailable(reason)) => skipped(&reason),
+        Err(reason @ (DebeziumError::NoJava | DebeziumError::NotAvailable(_))) => {
+            skipped(&reason);
+            None
+        }
         Err(DebeziumError::Stack(error)) => panic!("{error}"),
     }
 }
 
-fn skipped(reason: &dyn std::error::Error) -> Option<Debezium> {
+fn skipped(reason: &DebeziumError) {
     println!("skipped: {reason}");
-    None
 }

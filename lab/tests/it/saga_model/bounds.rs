@@ -11,6 +11,14 @@ pub(super) enum Flaw {
     RestocksTwice,
     /// A cancel gives the stock back at once: payments is not asked whether it is in time.
     CancelsAlone,
+    /// No outbox: the stock is given back, and the process dies before it has published that.
+    LosesAnEvent,
+    /// Nobody notes that SagaCompleted was announced.
+    ForgetsTheEnd,
+    /// A cancel is announced as done before payments has decided.
+    AnnouncesTooEarly,
+    /// The provider does not know a payment by its id: who captures again charges again, twice at most here.
+    ChargesAgain,
 }
 
 /// How much there is, and how it may go wrong.

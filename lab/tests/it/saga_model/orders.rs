@@ -1,11 +1,15 @@
-//! store-manager's part: its decisions run as they are, and each step does to the row what `store-manager/src/steps/` does.
+//! store-manager's part: its decisions and steps run as they are.
 
-use proto::{Currency, Money, OrderId, PaymentId, ProductId, UserId};
+use proto::{
+    Currency, Money, OrderId, PaymentId, ProductId, UserId,
+    store::{orders::events::v1::order_event, stock::events::v1::stock_event},
+};
 use sqlx::types::time::OffsetDateTime;
 use store_manager::domain::{
     order::{Failure, Order as Row, OrderState},
     saga::{Input, Outcome, Payment, Situation, Step},
-    stock::{Line, give_back, take},
+    step::{Announcement, StockMove},
+    stock::Line,
 };
 use uuid::Uuid;
 
@@ -24,9 +28,15 @@ impl World {
         let situation = self.orders[order].placed();
         match situation.decide(Input::CancelOrder) {
             Outcome::Applies(Step::AskPayments) if bounds.has(Flaw::CancelsAlone) => {
-                self.perform(order, Step::GiveStockBack(Failure::cancelled_by_caller()));
+                self.perform(order, Step::GiveStockBack(Failure::cancelled_by_caller()), bounds);
             }
-            Outcome::Applies(step) | Outcome::TooLate(step) => self.perform(order, step),
+            Outcome::Applies(step) | Outcome::TooLate(step) => {
+                let is_undecided = step == Step::AskPayments;
+                self.perform(order, step, bounds);
+                if is_undecided && bounds.has(Flaw::AnnouncesTooEarly) {
+                    self.orders[order].waiting.push(Event::OrderCancelled);
+                }
+            }
             Outcome::AlreadyDone | Outcome::Impossible => return,
         }
         self.orders[order].cancel_asked = true;
@@ -36,70 +46,35 @@ impl World {
     pub(super) fn advance(&mut self, order: usize, event: Event, bounds: &Bounds) {
         let situation = self.orders[order].placed();
         if event == Event::OrderCreated && bounds.has(Flaw::RepeatsCount) {
-            return self.perform(order, Step::TakeStock);
+            return self.perform(order, Step::TakeStock, bounds);
         }
         if event == Event::StockIncreased && bounds.has(Flaw::RestocksTwice) {
             self.on_hand += 1;
         }
         match situation.decide(input(event)) {
-            Outcome::Applies(step) | Outcome::TooLate(step) => self.perform(order, step),
+            Outcome::Applies(step) | Outcome::TooLate(step) => self.perform(order, step, bounds),
             Outcome::AlreadyDone => {}
             Outcome::Impossible => self.orders[order].impossible = true,
         }
     }
 
     /// One transaction: the stock, the order's row, and what is announced.
-    fn perform(&mut self, order: usize, step: Step) {
-        let lines = [line(self.on_hand)];
+    fn perform(&mut self, order: usize, step: Step, bounds: &Bounds) {
         let order = &mut self.orders[order];
         let mut row = row(order.placed());
-        match step {
-            Step::TakeStock => match take(&lines) {
-                Ok(changes) => {
-                    self.on_hand = changes[0].quantity_after;
-                    row.take_stock();
-                    order.waiting.push(Event::StockDecreased);
-                }
-                Err(shortage) => {
-                    let (id, required) = (shortage.product_id, shortage.required);
-                    row.start_cancelling(Failure::insufficient_stock(
-                        id,
-                        shortage.available,
-                        required,
-                    ));
-                    order.waiting.push(Event::StockDecreaseFailed);
-                }
-            },
-            Step::GiveStockBack(failure) => {
-                let changes = give_back(&lines).expect("no product is ever removed here");
+        let effect = step.perform(&mut row, &[line(Some(self.on_hand))]);
+        match effect.stock {
+            StockMove::Stays => {}
+            StockMove::Taken(changes) | StockMove::GivenBack(changes) => {
                 self.on_hand = changes[0].quantity_after;
-                row.give_stock_back(failure);
-                order.waiting.push(Event::StockIncreased);
             }
-            Step::Complete(payment) => {
-                row.complete(payment);
-                order.end_saga(&mut row);
-            }
-            Step::NotePayment(payment) => row.note_payment(payment),
-            Step::VoidPayment(payment) => {
-                row.note_payment(payment);
-                order.waiting.push(Event::OrderCancellationRequested);
-            }
-            Step::Pay(payment_id) => {
-                row.pay(payment_id);
-                order.end_saga(&mut row);
-            }
-            Step::AskPayments => {
-                row.start_cancelling(Failure::cancelled_by_caller());
-                order.waiting.push(Event::OrderCancellationRequested);
-            }
-            Step::Cancel => {
-                row.cancel(Failure::cancelled_by_caller());
-                order.waiting.push(Event::OrderCancelled);
-            }
-            Step::EndSaga => order.end_saga(&mut row),
+            StockMove::CannotGoBack(_) => unreachable!("no product is ever removed here"),
         }
+        row.saga_completed &= !bounds.has(Flaw::ForgetsTheEnd);
         order.situation = Some(Situation::from(&row));
+        for announcement in effect.announcements {
+            order.announce(announcement, bounds);
+        }
     }
 }
 
@@ -120,12 +95,36 @@ impl Order {
         self.situation.expect("events and cancels are of orders that were placed")
     }
 
-    fn end_saga(&mut self, row: &mut Row) {
-        self.sagas_completed += u8::from(row.end_saga());
+    fn announce(&mut self, announcement: Announcement, bounds: &Bounds) {
+        use order_event::Event as Told;
+        use stock_event::Event as Stock;
+        let event = match announcement {
+            Announcement::Order(envelope) => match envelope.event.expect("it holds an event") {
+                Told::OrderCancellationRequested(_) => Event::OrderCancellationRequested,
+                Told::OrderCancelled(_) => Event::OrderCancelled,
+                Told::SagaCompleted(_) => {
+                    self.sagas_completed += 1;
+                    return;
+                }
+                Told::OrderCreated(_) | Told::OrderCreationFailed(_) => {
+                    unreachable!("the command CreateOrder announces them")
+                }
+            },
+            Announcement::Stock(envelope) => match envelope.event.expect("it holds an event") {
+                Stock::StockDecreased(_) => Event::StockDecreased,
+                Stock::StockDecreaseFailed(_) => Event::StockDecreaseFailed,
+                Stock::StockIncreased(_) if bounds.has(Flaw::LosesAnEvent) => return,
+                Stock::StockIncreased(_) => Event::StockIncreased,
+                Stock::StockIncreaseFailed(_) | Stock::StockSet(_) => {
+                    unreachable!("no product is ever removed, and nobody restocks")
+                }
+            },
+        };
+        self.waiting.push(event);
     }
 }
 
-fn input(event: Event) -> Input {
+pub(super) fn input(event: Event) -> Input {
     let payment_id = PaymentId(ID);
     match event {
         Event::OrderCreated => Input::OrderCreated,
@@ -145,7 +144,7 @@ fn input(event: Event) -> Input {
 }
 
 /// The row with what decides, and nothing else: of a failure the first is kept, which no decision looks at while products stay.
-fn row(situation: Situation) -> Row {
+pub(super) fn row(situation: Situation) -> Row {
     Row {
         order_id: OrderId(ID),
         user_id: UserId(ID),
@@ -162,6 +161,6 @@ fn row(situation: Situation) -> Row {
     }
 }
 
-fn line(on_hand: i64) -> Line {
-    Line { product_id: ProductId(ID), quantity: 1, on_hand: Some(on_hand), version: Some(0) }
+pub(super) fn line(on_hand: Option<i64>) -> Line {
+    Line { product_id: ProductId(ID), quantity: 1, on_hand, version: on_hand.map(|_| 0) }
 }

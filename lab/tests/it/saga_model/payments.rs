@@ -11,6 +11,7 @@ use proto::{
 use uuid::Uuid;
 
 use super::{
+    bounds::{Bounds, Flaw},
     event::Event,
     world::{Answer, Entry, Order, Payment},
 };
@@ -32,8 +33,9 @@ impl Order {
         match self.row() {
             None => {
                 let (order_id, user_id, amount) = about();
-                self.payment = Some(kept(&Row::cancelled(order_id, user_id, amount)));
-                self.waiting.push(Event::PaymentCancelled);
+                let (payment, announcement) = Row::cancelled(order_id, user_id, amount);
+                self.payment = Some(kept(&payment));
+                self.waiting.push(event(announcement));
             }
             Some(row) => self.apply(row, PaymentInput::OrderCancellationRequested),
         }
@@ -53,26 +55,29 @@ impl Order {
     }
 
     /// The provider does as it is asked, in a transaction of its own; its answer is on its way.
-    pub(super) fn call(&mut self, accepts: bool) {
+    pub(super) fn call(&mut self, accepts: bool, bounds: &Bounds) {
         let entries: Vec<_> = self.ledger.iter().map(|entry| entry.as_ledger()).collect();
         let (answer, entry) = match self.owed_call() {
             None => return,
-            Some(ProviderCall::Authorise) => match ledger::first_answer(&entries) {
-                Some(ledger::Entry::Authorised) => (Answer::Accepted, None),
-                Some(_) => (Answer::Refused, None),
-                None if accepts => (Answer::Accepted, Some(Entry::Authorised)),
-                None => (Answer::Refused, Some(Entry::Declined)),
-            },
+            Some(ProviderCall::Authorise) => {
+                let judge = if accepts { Entry::Authorised } else { Entry::Declined };
+                let (answer, entry) = ledger::authorise(&entries, || judge.as_ledger());
+                let is_accepted = answer == ledger::Entry::Authorised;
+                (if is_accepted { Answer::Accepted } else { Answer::Refused }, entry)
+            }
+            Some(ProviderCall::Capture) if bounds.has(Flaw::ChargesAgain) && self.charges() < 2 => {
+                (Answer::Captured, Some(ledger::Entry::Captured))
+            }
             Some(ProviderCall::Capture) => match ledger::capture(&entries) {
-                Ok(entry) => (Answer::Captured, entry.map(|_| Entry::Captured)),
+                Ok(entry) => (Answer::Captured, entry),
                 Err(_) => return self.impossible = true,
             },
             Some(ProviderCall::Void) => match ledger::void(&entries) {
-                Ok(entry) => (Answer::Voided, entry.map(|_| Entry::Voided)),
+                Ok(entry) => (Answer::Voided, entry),
                 Err(_) => return self.impossible = true,
             },
         };
-        self.ledger.extend(entry);
+        self.ledger.extend(entry.map(Entry::from));
         self.answers.insert(answer);
     }
 
@@ -103,6 +108,17 @@ impl Order {
         let Payment { state, settled, has_link } = self.payment?;
         let payment_link = has_link.then(String::new);
         Some(Row { state, settled, payment_link, ..requested() })
+    }
+}
+
+impl From<ledger::Entry> for Entry {
+    fn from(entry: ledger::Entry) -> Self {
+        match entry {
+            ledger::Entry::Authorised => Self::Authorised,
+            ledger::Entry::Declined(_) => Self::Declined,
+            ledger::Entry::Captured => Self::Captured,
+            ledger::Entry::Voided => Self::Voided,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) const PROMISES: &[Sight] = &[
 fn has_ended(order: &Order) -> bool {
     match order.state() {
         None => true,
-        Some(OrderState::Completed | OrderState::Cancelled) => order.sagas_completed == 1,
+        Some(OrderState::Completed | OrderState::Cancelled) => order.sagas_completed > 0,
         Some(
             OrderState::DecreasingStock
             | OrderState::CreatingPayment
@@ -43,9 +43,12 @@ fn has_ended(order: &Order) -> bool {
 }
 
 fn is_charged_right(order: &Order) -> bool {
-    let charges = order.ledger.iter().filter(|entry| **entry == Entry::Captured).count();
     let is_paid = order.payment.is_some_and(|payment| payment.state == PaymentState::Paid);
-    charges == 0 || (charges == 1 && is_paid && !order.provider_has(Entry::Voided))
+    match order.charges() {
+        0 => true,
+        1 => is_paid && !order.provider_has(Entry::Voided),
+        _ => false,
+    }
 }
 
 fn agrees(order: &Order) -> bool {

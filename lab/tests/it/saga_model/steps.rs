@@ -48,7 +48,7 @@ impl World {
                 self.handle(order, event, bounds);
             }
             Step::HandleAgain { order, event } => self.handle(order, event, bounds),
-            Step::Call { order, accepts } => self.orders[order].call(accepts),
+            Step::Call { order, accepts } => self.orders[order].call(accepts, bounds),
             Step::Record { order, answer } => {
                 self.orders[order].answers.remove(&answer);
                 self.orders[order].record(answer);

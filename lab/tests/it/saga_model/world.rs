@@ -111,6 +111,11 @@ impl Order {
         self.situation.is_some_and(|situation| situation.is_paid)
     }
 
+    /// How often the provider has charged.
+    pub(super) fn charges(&self) -> usize {
+        self.ledger.iter().filter(|entry| **entry == Entry::Captured).count()
+    }
+
     /// Whether the provider has done so.
     pub(super) fn provider_has(&self, entry: Entry) -> bool {
         self.ledger.contains(&entry)
