@@ -83,7 +83,9 @@ async fn play(
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
-        let Some(report) = unless(stop.as_mut(), round(stack, &plan)).await? else { return Ok(()) };
+        let Some(report) = unless(stop.as_mut(), Box::pin(round(stack, &plan))).await? else {
+            return Ok(());
+        };
         tally.add(&report);
         print(&report, options.output)?;
         if report.has_failed() && !options.no_shrink && plan.strikes.len() > 1 {

@@ -20,7 +20,7 @@ async fn a_round_with_debezium_in_the_place_of_the_relay_holds() {
     let blows = ["debezium.killed", "debezium.stopped"].map(|name| faults::named(name).unwrap());
     let plan =
         Plan { relay: Relay::Debezium, ..Plan::with(1, Delivery::AtLeastOnce, Vec::from(blows)) };
-    let report = round(Stack::shared().await.unwrap(), &plan).await.unwrap();
+    let report = Box::pin(round(Stack::shared().await.unwrap(), &plan)).await;
     println!("{report}");
     assert!(report.is_good(), "see above");
     assert_eq!(report.coverage.struck(), 2, "each has struck");

@@ -166,7 +166,7 @@ impl Drop for Trail {
 }
 
 /// Whether it is stopped, as by `SIGSTOP`: its state stands after its name in parentheses, `) T 123 …`.
-pub(super) fn is_frozen(process: &PathBuf) -> bool {
+pub(super) fn is_frozen(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
 }
