@@ -64,7 +64,9 @@ fn nothing_of_a_campaign_is_left_behind_after_ctrl_c_in_the_middle_of_a_round() 
 fn nothing_of_a_campaign_is_left_behind_after_kill_9_while_a_fault_has_frozen_something() {
     let trail = Trail::new();
     let mut lab = Lab::start_command(&mut trail.lab(FREEZING));
-    trail.until("something is frozen", |processes| processes.iter().any(trail::is_frozen));
+    trail.until("something is frozen", |processes| {
+        processes.iter().any(|process| trail::is_frozen(process))
+    });
     lab.signal(Signal::SIGKILL);
     lab.wait();
     trail.ends(&[]);
