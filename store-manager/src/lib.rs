@@ -1,7 +1,8 @@
 //! The service that keeps orders, stock, products and users.
 //!
 //! A command comes in by [`grpc`], is done in one transaction by `commands`, and announced through the outbox. An event comes
-//! in by [`handlers`]; `domain::saga` decides what it means, `domain::step` what that does, and `steps` carries it out. `queries` read. `store` has the SQL.
+//! in by [`handlers`]; `domain::saga` decides what it means, `domain::step` what that does, and `steps` carries it out. `queries`
+//! read. `store` has the SQL.
 
 mod announcements;
 mod answers;
