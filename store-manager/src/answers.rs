@@ -32,7 +32,7 @@ pub(crate) fn order(order: &Order, lines: &[OrderLine]) -> orders::Order {
     orders::Order {
         order_id: order.order_id.to_string(),
         user_id: order.user_id.to_string(),
-        state: order_state(order.state).into(),
+        state: orders::order::State::from(order.state).into(),
         total: Some(order.total.into()),
         lines: lines.iter().map(line).collect(),
         payment_id: order.payment_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -51,7 +51,7 @@ pub(crate) fn reached_state(
 ) -> orders::WatchOrderResponse {
     orders::WatchOrderResponse {
         order_id: order_id.to_string(),
-        state: order_state(reached.state).into(),
+        state: orders::order::State::from(reached.state).into(),
         reach_time: Some(timestamp(reached.reached_at)),
         failure: reached.failure.as_ref().map(failure),
     }
@@ -97,14 +97,16 @@ pub(crate) fn user(user: User) -> users::User {
     }
 }
 
-fn order_state(state: OrderState) -> orders::order::State {
-    match state {
-        OrderState::DecreasingStock => orders::order::State::DecreasingStock,
-        OrderState::CreatingPayment => orders::order::State::CreatingPayment,
-        OrderState::Completed => orders::order::State::Completed,
-        OrderState::Cancelling => orders::order::State::Cancelling,
-        OrderState::Cancelled => orders::order::State::Cancelled,
-        OrderState::NeedsAttention => orders::order::State::NeedsAttention,
+impl From<OrderState> for orders::order::State {
+    fn from(state: OrderState) -> Self {
+        match state {
+            OrderState::DecreasingStock => Self::DecreasingStock,
+            OrderState::CreatingPayment => Self::CreatingPayment,
+            OrderState::Completed => Self::Completed,
+            OrderState::Cancelling => Self::Cancelling,
+            OrderState::Cancelled => Self::Cancelled,
+            OrderState::NeedsAttention => Self::NeedsAttention,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a run of the model is about.
 
-use super::{promises::Sight, world::World};
+use super::promises::Sight;
 
 /// One precaution that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,4 @@ impl Bounds {
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
-}
-
-/// Nothing that is there is more than was at the start, and nothing less than none.
-pub(super) fn stock_adds_up(bounds: &Bounds, world: &World) -> bool {
-    let held = world.orders.iter().filter(|order| order.holds_stock()).count();
-    world.on_hand >= 0 && world.on_hand + i64::try_from(held).unwrap() == bounds.stock
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use proto::store::orders::v1::order::State;
 use store_manager::domain::{
     order::OrderState,
     saga::{Input, Outcome, Situation},
@@ -79,12 +80,5 @@ fn nexts(situation: Situation) -> Vec<Situation> {
 }
 
 fn name(state: OrderState) -> &'static str {
-    match state {
-        OrderState::DecreasingStock => "DECREASING_STOCK",
-        OrderState::CreatingPayment => "CREATING_PAYMENT",
-        OrderState::Completed => "COMPLETED",
-        OrderState::Cancelling => "CANCELLING",
-        OrderState::Cancelled => "CANCELLED",
-        OrderState::NeedsAttention => "NEEDS_ATTENTION",
-    }
+    State::from(state).as_str_name().trim_start_matches("STATE_")
 }

@@ -4,7 +4,7 @@ use payments::domain::PaymentState;
 use store_manager::domain::order::OrderState;
 
 use super::{
-    bounds::{Bounds, stock_adds_up},
+    bounds::Bounds,
     world::{Entry, Order, World},
 };
 
@@ -28,6 +28,12 @@ pub(super) const PROMISES: &[Sight] = &[
     (PAYMENTS_AGREE, |_, world| !world.is_at_rest() || world.orders.iter().all(agrees)),
     (NOTHING_IMPOSSIBLE, |_, world| world.orders.iter().all(|order| !order.impossible)),
 ];
+
+/// Nothing that is there is more than was at the start, and nothing less than none.
+fn stock_adds_up(bounds: &Bounds, world: &World) -> bool {
+    let held = world.orders.iter().filter(|order| order.holds_stock()).count();
+    world.on_hand >= 0 && world.on_hand + i64::try_from(held).unwrap() == bounds.stock
+}
 
 fn has_ended(order: &Order) -> bool {
     match order.state() {

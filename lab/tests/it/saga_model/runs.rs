@@ -17,6 +17,9 @@ use super::{
 /// One order, and every event may come again: nobody remembers ids, the states have to do.
 const ALONE: Bounds = Bounds { orders: 1, stock: 1, inbox: false, flaw: None, sights: OUTCOMES };
 
+/// One order, and an event that comes again is recognised.
+const ALONE_REMEMBERING: Bounds = Bounds { inbox: true, ..ALONE };
+
 /// Two orders for one unit.
 const CONTENDING: Bounds = Bounds { orders: 2, sights: CONTENTION, ..ALONE };
 
@@ -33,9 +36,6 @@ fn holds(bounds: Bounds) {
     println!("{} states, {} unique", checker.state_count(), checker.unique_state_count());
     checker.assert_properties();
 }
-
-/// One order, and an event that comes again is recognised.
-const ALONE_REMEMBERING: Bounds = Bounds { inbox: true, ..ALONE };
 
 /// Goes through the orders of steps until one breaks the promise.
 fn caught(flaw: Flaw, bounds: Bounds, promise: &'static str) {
