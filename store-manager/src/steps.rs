@@ -83,6 +83,7 @@ async fn move_stock(
             stock::take_of_order(connection, order.order_id).await?;
             Ok(fail_points::pass(road::TAKE_STOCK_TAKEN).await?)
         }
+        StockMove::CannotBeTaken => Ok(fail_points::pass(road::TAKE_STOCK_SHORT).await?),
         StockMove::GivenBack(_) => {
             stock::give_back_of_order(connection, order.order_id).await?;
             Ok(fail_points::pass(road::GIVE_STOCK_BACK_GIVEN).await?)
@@ -94,7 +95,7 @@ async fn move_stock(
                 products = gone.len(),
                 "stock cannot be given back, the order needs attention"
             );
-            Ok(())
+            Ok(fail_points::pass(road::GIVE_STOCK_BACK_GONE).await?)
         }
     }
 }

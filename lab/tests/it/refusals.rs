@@ -126,11 +126,16 @@ fn a_campaign_stopped_before_a_round_is_over_is_no_success() {
 #[tokio::test]
 async fn a_process_is_not_started_with_a_fail_point_or_a_setting_that_is_none() {
     let binaries = processes::build().await.unwrap();
-    for (program, subcommand) in
-        [("store-manager", "serve"), ("payments", "serve"), ("outbox-relay", "run")]
-    {
+    for (program, subcommand) in [
+        ("store-manager", &["serve"][..]),
+        ("payments", &["serve"]),
+        ("outbox-relay", &["run"]),
+        ("outbox-relay", &["audit", "--repair"]),
+        ("outbox-relay", &["dead-letters", "redrive", "a.dlq", "--all"]),
+    ] {
         let mut command = Command::new(binaries.join(program));
-        let output = command.args([subcommand, "--fail-points", "nowhere=abort"]).output().unwrap();
+        let output =
+            command.args(subcommand).args(["--fail-points", "nowhere=abort"]).output().unwrap();
         let (code, error) = told(&output);
         assert!(code == Some(2), "{program}: {code:?} {error}");
         let sentence = "`nowhere` is no fail point of this process, which has ";

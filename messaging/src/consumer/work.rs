@@ -228,6 +228,7 @@ impl<H: Handler> Work<H> {
     async fn park(&mut self, settled: usize) -> Result<(), Trouble> {
         for item in self.queue.iter_mut().take(settled) {
             let State::Rejected(rejection) = &item.state else { continue };
+            fail_points::pass(road::CONSUMER_PARKING).await?;
             self.dead_letters
                 .park(&item.record, rejection, item.attempts)
                 .await

@@ -50,12 +50,18 @@ pub const CONSUMER_RECEIVED: &str = "consumer.received";
 pub const CONSUMER_REMEMBERED: &str = "consumer.remembered";
 /// An order's lines have been taken out of the stock; the order's row and the event are not written.
 pub const TAKE_STOCK_TAKEN: &str = "take_stock.taken";
+/// A line of an order is short, so none was taken; the order's row and the event are not written.
+pub const TAKE_STOCK_SHORT: &str = "take_stock.short";
 /// An order's lines are back in the stock; the order's row and the event are not written.
 pub const GIVE_STOCK_BACK_GIVEN: &str = "give_stock_back.given";
+/// A product is gone, so nothing can be given back; the order's row and the events are not written.
+pub const GIVE_STOCK_BACK_GONE: &str = "give_stock_back.gone";
 /// The handlers have run; nothing is committed.
 pub const CONSUMER_HANDLED: &str = "consumer.handled";
 /// The transaction is committed; the offsets have not moved.
 pub const CONSUMER_COMMITTED: &str = "consumer.committed";
+/// The transaction that rejects a record is committed; the record is not among the dead letters.
+pub const CONSUMER_PARKING: &str = "consumer.parking";
 /// A record that nobody can handle is among the dead letters; its offset has not moved.
 pub const CONSUMER_PARKED: &str = "consumer.parked";
 /// The offsets have been sent to Kafka.
@@ -86,10 +92,34 @@ pub const SET_STOCK: Commit =
 pub const ADJUST_STOCK: Commit =
     Commit { committing: "adjust_stock.committing", committed: "adjust_stock.committed" };
 
+// 6. Products and users come and go.
+
+/// The commit of `CreateProduct`.
+pub const CREATE_PRODUCT: Commit =
+    Commit { committing: "create_product.committing", committed: "create_product.committed" };
+/// The commit of `DeleteProduct`.
+pub const DELETE_PRODUCT: Commit =
+    Commit { committing: "delete_product.committing", committed: "delete_product.committed" };
+/// The commit of `CreateUser`.
+pub const CREATE_USER: Commit =
+    Commit { committing: "create_user.committing", committed: "create_user.committed" };
+/// The commit of `DeleteUser`.
+pub const DELETE_USER: Commit =
+    Commit { committing: "delete_user.committing", committed: "delete_user.committed" };
+
+// 7. The operator puts right what went wrong on the way.
+
+/// Dead letters are sent and marked as redriven; what was sent since the last commit is not committed.
+pub const REDRIVE_SENT: &str = "redrive.sent";
+/// What is missing on Kafka is sent; the progress is not written.
+pub const REPAIR_SENT: &str = "repair.sent";
+/// The progress is written; the table is not marked as published.
+pub const REPAIR_WRITTEN: &str = "repair.written";
+
 // Who comes by where.
 
 /// Those that store-manager passes.
-pub const STORE_MANAGER: [&str; 18] = [
+pub const STORE_MANAGER: [&str; 29] = [
     CREATE_ORDER.committing,
     CREATE_ORDER.committed,
     REFUSE_ORDER.committing,
@@ -97,9 +127,12 @@ pub const STORE_MANAGER: [&str; 18] = [
     CONSUMER_RECEIVED,
     CONSUMER_REMEMBERED,
     TAKE_STOCK_TAKEN,
+    TAKE_STOCK_SHORT,
     GIVE_STOCK_BACK_GIVEN,
+    GIVE_STOCK_BACK_GONE,
     CONSUMER_HANDLED,
     CONSUMER_COMMITTED,
+    CONSUMER_PARKING,
     CONSUMER_PARKED,
     CONSUMER_MOVED,
     CANCEL_ORDER.committing,
@@ -108,6 +141,14 @@ pub const STORE_MANAGER: [&str; 18] = [
     SET_STOCK.committed,
     ADJUST_STOCK.committing,
     ADJUST_STOCK.committed,
+    CREATE_PRODUCT.committing,
+    CREATE_PRODUCT.committed,
+    DELETE_PRODUCT.committing,
+    DELETE_PRODUCT.committed,
+    CREATE_USER.committing,
+    CREATE_USER.committed,
+    DELETE_USER.committing,
+    DELETE_USER.committed,
 ];
 
 /// Those that the relay passes.
@@ -124,11 +165,12 @@ pub const RELAY: [&str; 9] = [
 ];
 
 /// Those that payments passes.
-pub const PAYMENTS: [&str; 12] = [
+pub const PAYMENTS: [&str; 13] = [
     CONSUMER_RECEIVED,
     CONSUMER_REMEMBERED,
     CONSUMER_HANDLED,
     CONSUMER_COMMITTED,
+    CONSUMER_PARKING,
     CONSUMER_PARKED,
     CONSUMER_MOVED,
     WORKER_CALLING,
@@ -139,13 +181,19 @@ pub const PAYMENTS: [&str; 12] = [
     PROCESS_PAYMENT.committed,
 ];
 
+/// That which the operator's `dead-letters redrive` passes.
+pub const REDRIVE: [&str; 1] = [REDRIVE_SENT];
+
+/// Those that the operator's `audit --repair` passes.
+pub const REPAIR: [&str; 2] = [REPAIR_SENT, REPAIR_WRITTEN];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_process_passes_each_place_under_one_name() {
-        for names in [&STORE_MANAGER[..], &RELAY, &PAYMENTS] {
+        for names in [&STORE_MANAGER[..], &RELAY, &PAYMENTS, &REDRIVE, &REPAIR] {
             for (index, name) in names.iter().enumerate() {
                 assert!(!names[..index].contains(name), "{name} twice");
                 let (step, place) = name.split_once('.').unwrap();

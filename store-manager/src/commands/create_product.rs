@@ -9,6 +9,7 @@ use proto::{
     Money, ProductId,
     store::catalog::v1::{CreateProductRequest, CreateProductResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use tracing::info;
 
@@ -76,7 +77,7 @@ async fn attempt(
     outbox::append(&mut transaction, &Context::start(product_id), &event).await?;
     let answer = CreateProductResponse { product: Some(answers::product(product)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::CREATE_PRODUCT).await?;
     info!(product.id = %product_id, "product added");
     Ok(answer)
 }

@@ -9,6 +9,7 @@ use proto::{
     UserId,
     store::users::v1::{CreateUserRequest, CreateUserResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use tracing::info;
 
@@ -75,7 +76,7 @@ async fn attempt(
     outbox::append(&mut transaction, &Context::start(user_id), &event).await?;
     let answer = CreateUserResponse { user: Some(answers::user(user)) };
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::CREATE_USER).await?;
     info!(user.id = %user_id, "user added");
     Ok(answer)
 }

@@ -9,6 +9,7 @@ use proto::{
     ProductId,
     store::catalog::v1::{DeleteProductRequest, DeleteProductResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::PgPool;
 use tracing::info;
 
@@ -75,7 +76,7 @@ async fn attempt(
     outbox::append(&mut transaction, &Context::start(product_id), &event).await?;
     let answer = DeleteProductResponse {};
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::DELETE_PRODUCT).await?;
     info!(product.id = %product_id, "product removed");
     Ok(answer)
 }

@@ -9,6 +9,7 @@ use proto::{
     UserId,
     store::users::v1::{DeleteUserRequest, DeleteUserResponse},
 };
+use runtime::{fail_points::road, postgres};
 use sqlx::PgPool;
 use tracing::info;
 
@@ -74,7 +75,7 @@ async fn attempt(
     outbox::append(&mut transaction, &Context::start(user_id), &event).await?;
     let answer = DeleteUserResponse {};
     requests::answer(&mut transaction, ticket, &answer).await?;
-    transaction.commit().await?;
+    postgres::commit(transaction, road::DELETE_USER).await?;
     info!(user.id = %user_id, "user removed");
     Ok(answer)
 }

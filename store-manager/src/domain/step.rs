@@ -27,6 +27,8 @@ pub enum StockMove {
     Stays,
     /// All are taken.
     Taken(Vec<Change>),
+    /// None is taken: of one there is too little.
+    CannotBeTaken,
     /// All are given back.
     GivenBack(Vec<Change>),
     /// They stay taken: these products are gone.
@@ -115,7 +117,7 @@ fn take_stock(order: &mut Order, lines: &[Line]) -> Effect {
             let failure = Failure::insufficient_stock(product_id, shortage.available, required);
             order.start_cancelling(failure);
             let failed = announcements::stock_decrease_failed(order.order_id, &shortage);
-            Effect { stock: StockMove::Stays, announcements: vec![failed.into()] }
+            Effect { stock: StockMove::CannotBeTaken, announcements: vec![failed.into()] }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Each command, run twice: with the same request id it is answered as the first time and nothing more is done.
 
+use std::fs;
+
 use proto::{
     Currency, Money, OrderId, ProductId, UserId,
     store::{
@@ -19,6 +21,7 @@ use proto::{
         },
     },
 };
+use runtime::fail_points::road::STORE_MANAGER;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -30,6 +33,20 @@ use crate::{
 
 pub(crate) fn reason(status: &Status) -> String {
     status.get_error_details().error_info().expect("every error has its reason").reason.clone()
+}
+
+#[test]
+fn every_command_has_its_fail_points_before_and_after_its_commit() {
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands");
+    let names = fs::read_dir(files).unwrap().map(|file| file.unwrap().file_name());
+    let names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    let commands: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(".rs")).collect();
+    assert!(commands.contains(&"create_order"), "{commands:?}");
+    for command in commands.into_iter().filter(|name| *name != "mod") {
+        for point in ["committing", "committed"].map(|place| format!("{command}.{place}")) {
+            assert!(STORE_MANAGER.contains(&point.as_str()), "{point} is not on the road");
+        }
+    }
 }
 
 fn new_id() -> String {

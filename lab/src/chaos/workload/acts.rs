@@ -58,6 +58,31 @@ pub enum Act {
         /// How many more.
         difference: i64,
     },
+    /// Adds a product and removes it; between that, if it is wanted, puts some on the shelf, orders one, and cancels that.
+    TryProduct {
+        /// The id of the request that adds it, and its SKU.
+        request_id: Uuid,
+        /// Who wants it.
+        wanted: Option<Trial>,
+    },
+    /// Adds a user and removes them; before that they may order.
+    TryUser {
+        /// The id of the request that adds them, and their address.
+        request_id: Uuid,
+        /// What they order.
+        wanted: Option<Wanted>,
+    },
+}
+
+/// Somebody who wants a product that is only just sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The id of the request that puts some on the shelf.
+    pub restock_id: Uuid,
+    /// The id of the request that orders it.
+    pub order_id: Uuid,
+    /// Who orders.
+    pub user_id: Uuid,
 }
 
 /// An order that is wanted.
@@ -120,6 +145,22 @@ impl Acts {
         }
     }
 
+    fn try_product(&mut self) -> Act {
+        let request_id = self.id();
+        let wanted = self.0.random_ratio(1, 2).then(|| Trial {
+            restock_id: self.id(),
+            order_id: self.id(),
+            user_id: self.user(),
+        });
+        Act::TryProduct { request_id, wanted }
+    }
+
+    fn try_user(&mut self) -> Act {
+        let request_id = self.id();
+        let wanted = self.0.random_ratio(1, 2).then(|| self.wanted());
+        Act::TryUser { request_id, wanted }
+    }
+
     /// Some want more than is there, of the dear ones more than the provider lets them pay.
     fn line(&mut self, product_id: Uuid) -> Line {
         let quantity = if self.0.random_ratio(1, 10) { 3 } else { self.0.random_range(1..=2) };
@@ -163,19 +204,21 @@ impl Iterator for Acts {
 
     fn next(&mut self) -> Option<Act> {
         Some(match self.0.random_range(0..100) {
-            0..52 => self.order(),
-            52..64 => Act::Cancel { back: self.back() },
-            64..90 => Act::Pay { back: self.back() },
-            90..95 => Act::SetStock {
+            0..50 => self.order(),
+            50..61 => Act::Cancel { back: self.back() },
+            61..85 => Act::Pay { back: self.back() },
+            85..90 => Act::SetStock {
                 request_id: self.id(),
                 product_id: product(3),
                 quantity: self.0.random_range(0..20),
             },
-            _ => Act::AdjustStock {
+            90..94 => Act::AdjustStock {
                 request_id: self.id(),
                 product_id: product(PRODUCTS[self.0.random_range(0..PRODUCTS.len())]),
                 difference: self.0.random_range(-3..=12),
             },
+            94..97 => self.try_product(),
+            _ => self.try_user(),
         })
     }
 }

@@ -3,22 +3,38 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use proto::store::{
-    orders::v1::{
-        CancelOrderRequest, CreateOrderRequest, GetOrderRequest, create_order_request::Line,
-        order::State, order_service_client::OrderServiceClient,
+use proto::{
+    Currency, Money,
+    store::{
+        catalog::v1::{
+            CreateProductRequest, DeleteProductRequest,
+            product_service_client::ProductServiceClient,
+        },
+        orders::v1::{
+            CancelOrderRequest, CreateOrderRequest, GetOrderRequest, create_order_request,
+            order::State, order_service_client::OrderServiceClient,
+        },
+        payments::v1::{ProcessPaymentRequest, payment_service_client::PaymentServiceClient},
+        stock::v1::{
+            AdjustStockRequest, SetStockRequest, stock_service_client::StockServiceClient,
+        },
+        users::v1::{
+            CreateUserRequest, DeleteUserRequest, user::Type,
+            user_service_client::UserServiceClient,
+        },
     },
-    payments::v1::{ProcessPaymentRequest, payment_service_client::PaymentServiceClient},
-    stock::v1::{AdjustStockRequest, SetStockRequest, stock_service_client::StockServiceClient},
 };
 use tokio::time::{sleep, timeout};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Response, Status, transport::Channel};
 use uuid::Uuid;
 
-use super::{Act, Acts, Patience, Recorder, acts::Wanted};
+use super::{
+    Act, Acts, Patience, Recorder,
+    acts::{Trial, Wanted},
+};
 use crate::{
     chaos::{ChaosError, World},
-    history::{Answer, Command, Reply},
+    history::{Answer, Command, Line, Reply},
     processes::Program,
 };
 
@@ -35,6 +51,8 @@ pub(super) struct Caller<'a> {
     acts: Acts,
     orders: OrderServiceClient<Channel>,
     stock: StockServiceClient<Channel>,
+    products: ProductServiceClient<Channel>,
+    users: UserServiceClient<Channel>,
     payments: PaymentServiceClient<Channel>,
 }
 
@@ -46,7 +64,9 @@ impl<'a> Caller<'a> {
             recorder: &world.recorder,
             acts: Acts::new(seed, number),
             orders: OrderServiceClient::new(store_manager.clone()),
-            stock: StockServiceClient::new(store_manager),
+            stock: StockServiceClient::new(store_manager.clone()),
+            products: ProductServiceClient::new(store_manager.clone()),
+            users: UserServiceClient::new(store_manager),
             payments: PaymentServiceClient::new(world.channel(Program::Payments)?),
         })
     }
@@ -86,16 +106,88 @@ impl<'a> Caller<'a> {
             Act::AdjustStock { request_id, product_id, difference } => {
                 self.adjust_stock(request_id, product_id, difference).await;
             }
+            Act::TryProduct { request_id, wanted } => self.try_product(request_id, wanted).await,
+            Act::TryUser { request_id, wanted } => self.try_user(request_id, wanted).await,
         }
     }
 
-    async fn order(&self, wanted: Wanted, patience: Patience) {
+    /// A product with an open order stays.
+    async fn try_product(&self, request_id: Uuid, wanted: Option<Trial>) {
+        let Some(product_id) = self.create_product(request_id).await else { return };
+        if let Some(Trial { restock_id, order_id, user_id }) = wanted {
+            self.adjust_stock(restock_id, product_id, 5).await;
+            let lines = vec![Line { product_id, quantity: 1 }];
+            let wanted = Wanted { request_id: order_id, user_id, lines, twice: false };
+            if let Answer::Ok(Reply::Order { order_id, .. }) = self.order(wanted, USUAL).await {
+                self.cancel(order_id).await;
+            }
+        }
+        let product_id = product_id.to_string();
+        let request = DeleteProductRequest { product_id, request_id: String::new() };
+        self.insist(&request, async |request| self.products.clone().delete_product(request).await)
+            .await;
+    }
+
+    async fn create_product(&self, request_id: Uuid) -> Option<Uuid> {
+        let request = CreateProductRequest {
+            name: "On trial".to_owned(),
+            sku: request_id.to_string(),
+            price: Some(Money::new(1_999, Currency::CAD).into()),
+            request_id: request_id.to_string(),
+        };
+        let created = self
+            .insist(&request, async |request| self.products.clone().create_product(request).await);
+        created.await?.product?.product_id.parse().ok()
+    }
+
+    /// A user who has ordered stays.
+    async fn try_user(&self, request_id: Uuid, wanted: Option<Wanted>) {
+        let Some(user_id) = self.create_user(request_id).await else { return };
+        if let Some(wanted) = wanted {
+            self.order(Wanted { user_id, ..wanted }, USUAL).await;
+        }
+        let user_id = user_id.to_string();
+        let request = DeleteUserRequest { user_id, request_id: String::new() };
+        self.insist(&request, async |request| self.users.clone().delete_user(request).await).await;
+    }
+
+    async fn create_user(&self, request_id: Uuid) -> Option<Uuid> {
+        let request = CreateUserRequest {
+            name: "On trial".to_owned(),
+            email: format!("{request_id}@example.com"),
+            r#type: Type::Client.into(),
+            request_id: request_id.to_string(),
+        };
+        let created =
+            self.insist(&request, async |request| self.users.clone().create_user(request).await);
+        created.await?.user?.user_id.parse().ok()
+    }
+
+    /// Calls, again while nobody knows what came of it. It is not noted: a history has no products and no users, and what is
+    /// announced of them is judged by what is committed. None if it was refused, or nobody knows.
+    async fn insist<Q: Clone, A>(
+        &self,
+        request: &Q,
+        call: impl AsyncFn(Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Option<A> {
+        for _ in 0..USUAL.calls {
+            match once(USUAL.deadline, request, &call).await {
+                Ok(answer) => return Some(answer.into_inner()),
+                Err(status) if Answer::from(&status) == Answer::Unknown => {}
+                Err(_) => return None,
+            }
+            sleep(BETWEEN_CALLS).await;
+        }
+        None
+    }
+
+    async fn order(&self, wanted: Wanted, patience: Patience) -> Answer {
         let Wanted { request_id, user_id, lines, .. } = wanted;
         let request = CreateOrderRequest {
             user_id: user_id.to_string(),
             lines: lines
                 .iter()
-                .map(|line| Line {
+                .map(|line| create_order_request::Line {
                     product_id: line.product_id.to_string(),
                     quantity: line.quantity,
                 })
@@ -107,7 +199,7 @@ impl<'a> Caller<'a> {
             let answer = self.orders.clone().create_order(request).await?;
             Ok(answer.into_inner().order.unwrap_or_default())
         })
-        .await;
+        .await
     }
 
     async fn cancel(&self, order_id: Uuid) {
@@ -178,26 +270,35 @@ impl<'a> Caller<'a> {
         .await;
     }
 
-    /// Calls, again while nobody knows what came of it, and notes each call.
+    /// Calls, again while nobody knows what came of it, and notes each call. Answers what was told at last.
     async fn ask<Q: Clone, A: Into<Reply>>(
         &self,
         patience: Patience,
         command: &Command,
         request: &Q,
         call: impl AsyncFn(Request<Q>) -> Result<A, Status>,
-    ) {
+    ) -> Answer {
         for _ in 0..patience.calls {
             let number = self.recorder.begin(command.clone());
-            let mut asked = Request::new(request.clone());
-            asked.set_timeout(patience.deadline);
-            let told = timeout(patience.deadline, call(asked)).await;
-            let told = told.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
-            let answer = Answer::of(told);
+            let answer = Answer::of(once(patience.deadline, request, &call).await);
             self.recorder.end(number, &answer);
             if answer != Answer::Unknown {
-                return;
+                return answer;
             }
             sleep(BETWEEN_CALLS).await;
         }
+        Answer::Unknown
     }
+}
+
+/// Calls, and gives up at the deadline.
+async fn once<Q: Clone, A>(
+    deadline: Duration,
+    request: &Q,
+    call: impl AsyncFn(Request<Q>) -> Result<A, Status>,
+) -> Result<A, Status> {
+    let mut asked = Request::new(request.clone());
+    asked.set_timeout(deadline);
+    let told = timeout(deadline, call(asked)).await;
+    told.unwrap_or_else(|_| Err(Status::deadline_exceeded("")))
 }

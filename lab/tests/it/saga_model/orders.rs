@@ -64,7 +64,7 @@ impl World {
         let mut row = row(order.placed());
         let effect = step.perform(&mut row, &[line(Some(self.on_hand))]);
         match effect.stock {
-            StockMove::Stays => {}
+            StockMove::Stays | StockMove::CannotBeTaken => {}
             StockMove::Taken(changes) | StockMove::GivenBack(changes) => {
                 self.on_hand = changes[0].quantity_after;
             }

@@ -3,6 +3,7 @@
 mod callers;
 mod crashes;
 mod deliveries;
+mod fail_points;
 mod outages;
 mod outcomes;
 mod shop;

@@ -17,7 +17,7 @@ mod repair;
 mod repair_report;
 
 use clap::Args;
-use runtime::fail_points::{self, FailPoint};
+use runtime::fail_points::{self, FailPoint, road};
 
 use crate::operator::Verdict;
 use crate::operator::arguments::{DatabaseArgs, ProgressArgs};
@@ -56,7 +56,7 @@ pub struct AuditOptions {
     #[command(flatten)]
     output: OutputArgs,
     /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
-    #[arg(long, value_delimiter = ',', hide = true)]
+    #[arg(long, value_delimiter = ',', hide = true, value_parser = FailPoint::of(&road::REPAIR))]
     fail_points: Vec<FailPoint>,
 }
 

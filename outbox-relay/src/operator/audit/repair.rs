@@ -9,7 +9,7 @@
 //!
 //! Killed at any moment it may be run again: what has arrived is found on its topic and not sent once more.
 
-use runtime::fail_points::{self, Injected};
+use runtime::fail_points::{self, Injected, road};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -35,12 +35,6 @@ use crate::operator::session::{self, Access};
 use crate::source::identity;
 use crate::source::producer::SendError;
 use crate::sources::SourceAddress;
-
-/// Fail point: what is missing is sent; the progress is not written.
-const SENT: &str = "repair.sent";
-
-/// Fail point: the progress is written; the table is not marked as published.
-const WRITTEN: &str = "repair.written";
 
 /// The header that names the repair.
 pub(crate) const REPAIR_HEADER: &str = "outbox-relay-repair";
@@ -247,7 +241,7 @@ impl Repair<'_> {
         let reached = Reached { position, parked: expected.parked.clone() };
         let term = Term::after(name, &claim.records, Uuid::now_v7());
         let records = Progress { identity: claim.identity.clone(), reached }.encode(name, term);
-        let pause = async { fail_points::pass(SENT).await.map_err(injected) };
+        let pause = async { fail_points::pass(road::REPAIR_SENT).await.map_err(injected) };
         self.lock.during(pause).await?;
         self.lock.beat().await?;
         for (key, value) in changes(name, &claim.records, &records) {
@@ -257,7 +251,7 @@ impl Repair<'_> {
         }
         self.lock.during(async { sender.settle().await.map_err(stopped) }).await?;
         self.sender = Some(sender);
-        fail_points::pass(WRITTEN).await.map_err(injected)?;
+        fail_points::pass(road::REPAIR_WRITTEN).await.map_err(injected)?;
         self.lock.mark_published().await
     }
 }

@@ -13,7 +13,7 @@ mod redrive;
 mod show;
 
 use clap::{Args, Subcommand};
-use runtime::fail_points::FailPoint;
+use runtime::fail_points::{FailPoint, road};
 
 use crate::operator::Verdict;
 use crate::operator::arguments::ProgressArgs;
@@ -114,7 +114,7 @@ struct RedriveOptions {
     #[command(flatten)]
     place: PlaceArgs,
     /// Where this process fails on purpose: NAME=ACTION[@HIT], for tests.
-    #[arg(long, value_delimiter = ',', hide = true)]
+    #[arg(long, value_delimiter = ',', hide = true, value_parser = FailPoint::of(&road::REDRIVE))]
     fail_points: Vec<FailPoint>,
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use runtime::fail_points;
+use runtime::fail_points::{self, road};
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -19,9 +19,6 @@ use crate::operator::output::now;
 use crate::operator::sender::Sender;
 use crate::operator::topics::{Reader, Span};
 use crate::source::producer::Delivery;
-
-/// Fail point: the letters are sent and marked; nothing is committed since the last portion.
-const SENT: &str = "redrive.sent";
 
 /// How many letters are told one by one.
 const SHOWN: usize = 100;
@@ -105,7 +102,7 @@ impl Redrive {
         self.forget_deleted(&spans)?;
         let Some(sender) = &mut self.sender else { return Ok(()) };
         let settled = self.runtime.block_on(async {
-            fail_points::pass(SENT).await.map_err(|error| error.to_string())?;
+            fail_points::pass(road::REDRIVE_SENT).await.map_err(|error| error.to_string())?;
             sender.settle().await.map_err(|error| error.to_string())
         });
         settled.map_err(|reason| stopped(&reason))
