@@ -13,6 +13,7 @@ mod leadership;
 mod limits;
 mod operator;
 mod partitions;
+mod quick_start;
 mod refusal;
 mod restart;
 mod security;
