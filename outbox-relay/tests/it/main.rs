@@ -14,6 +14,7 @@ mod limits;
 mod operator;
 mod partitions;
 mod quick_start;
+mod readiness;
 mod refusal;
 mod restart;
 mod security;
