@@ -228,6 +228,14 @@ impl Kafka {
         Ok(())
     }
 
+    /// One of Kafka's own command-line tools, by the class that its script names.
+    ///
+    /// # Errors
+    /// If the broker is not ours.
+    pub fn tool(&self, class: &str) -> Result<Command, StackError> {
+        Ok(self.ours()?.command(class, &[]))
+    }
+
     /// Runs Kafka's own `kafka-transactions` with these arguments, and appends what it says to `output`.
     ///
     /// # Errors
@@ -237,11 +245,8 @@ impl Kafka {
         arguments: &[&str],
         output: &Path,
     ) -> Result<(), StackError> {
-        let broker = ["--bootstrap-server", &self.brokers];
-        let class = "org.apache.kafka.tools.TransactionsCommand";
-        let ours = self.ours()?;
-        let mut command = ours.command(class, &broker);
-        command.args(arguments);
+        let mut command = self.tool("org.apache.kafka.tools.TransactionsCommand")?;
+        command.args(["--bootstrap-server", &self.brokers]).args(arguments);
         run_to_end("kafka-transactions", command, output).await
     }
 

@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::core::gaps::Gaps;
+use crate::core::gaps::{Gaps, Run};
 use crate::core::holders::Holder;
 use crate::core::progress::Identity;
 use crate::core::quiet::{Fate, Fates};
@@ -278,9 +278,13 @@ impl Database {
             .collect())
     }
 
-    /// The highest number that is visible, and the end of the WAL after that was seen.
-    pub(crate) async fn audit_stream(&mut self) -> Result<(i64, Lsn), DatabaseError> {
-        let audit = sqlx::query_file!("sql/audit_stream.sql").fetch_one(&mut self.connection);
+    /// The highest of these numbers that is visible, and the end of the WAL after that was seen.
+    pub(crate) async fn audit_stream(
+        &mut self,
+        numbers: Run,
+    ) -> Result<(Option<i64>, Lsn), DatabaseError> {
+        let audit = sqlx::query_file!("sql/audit_stream.sql", numbers.first, numbers.last)
+            .fetch_one(&mut self.connection);
         let audit = tokio::time::timeout(TIMEOUT, audit).await??;
         Ok((audit.highest, Lsn(audit.end.cast_unsigned())))
     }

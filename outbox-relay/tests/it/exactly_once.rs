@@ -83,6 +83,26 @@ async fn kafka_killed_in_a_transaction_publishes_each_event_once() {
     }
 }
 
+/// What the relay has sent waits in the frozen broker: when that wakes, it commits, or aborts what took too long. The relay cannot know.
+#[tokio::test]
+async fn a_commit_that_times_out_in_a_frozen_broker_publishes_each_event_once() {
+    const ROWS: usize = 100;
+    let stack = lab::stack::Stack::shared().await.unwrap();
+    let kafka = stack.fresh_kafka().await.unwrap();
+    let world = World::with_brokers(stack, kafka.brokers().to_owned()).await;
+    let arguments = [&ARGUMENTS[..], &["--fail-points", "relay.committing=delay(6000)@2"]].concat();
+    let relay = world.leader(&arguments).await;
+    write(&world, ROWS, 5).await;
+    until_a_transaction_is_open(&world).await;
+    kafka.pause().await.unwrap();
+    relay.until("main", |source| source["state"] == "retrying").await;
+    kafka.resume().await.unwrap();
+    until_all_is_published(&relay, ROWS).await;
+    assert!(relay.log().contains("sending stopped"), "{}", relay.log());
+    relay.stop().await;
+    assert_once_and_in_order(&world.received(ROWS).await, ROWS, 5);
+}
+
 /// A broker that is fenced while it starts forgets to mark the partitions of a transaction that it has decided: Kafka 4.3 takes one
 /// without a leader for one whose topic is deleted.
 #[tokio::test]

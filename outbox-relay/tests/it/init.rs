@@ -1,4 +1,4 @@
-//! `init`, and the README's quick start.
+//! `init` and `topics`.
 
 use std::process::Command;
 

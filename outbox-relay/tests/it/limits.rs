@@ -1,6 +1,6 @@
 //! Memory stays under a cap, whatever the backlog and the size of its rows.
 
-use std::{fmt::Display, fs};
+use std::{collections::HashSet, fmt::Display, fs};
 
 use crate::world::{Relay, World, execute};
 
@@ -19,8 +19,8 @@ pub(crate) fn peak_kb_of(pid: impl Display) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse().unwrap())
 }
 
-/// Writes so many rows of 800 kB and waits until a relay has published them.
-pub(crate) async fn publish_large_rows(world: &World, rows: usize) -> Relay {
+/// Writes so many rows of 800 kB in one transaction.
+async fn write_large_rows(world: &World, rows: usize) {
     let mut connection = world.connect().await;
     execute(
         &mut connection,
@@ -33,6 +33,11 @@ pub(crate) async fn publish_large_rows(world: &World, rows: usize) -> Relay {
         ),
     )
     .await;
+}
+
+/// Writes so many rows of 800 kB and waits until a relay has published them.
+pub(crate) async fn publish_large_rows(world: &World, rows: usize) -> Relay {
+    write_large_rows(world, rows).await;
     let relay = world.leader(&[]).await;
     relay.until("main", |source| source["watermark"] == rows && source["in_flight"] == 0).await;
     relay
@@ -73,6 +78,38 @@ async fn memory_stays_bounded_on_a_backlog_of_large_rows() {
     assert!(peak < CAP_KB, "{peak} kB");
     relay.stop().await;
     assert_eq!(world.received(ROWS).await.len(), ROWS);
+}
+
+#[tokio::test]
+async fn memory_stays_bounded_while_kafka_is_down_and_rows_pile_up() {
+    let waiting = ["for 20 s", "for 21 s", "for 22 s"];
+    outage("at-least-once", |reason| waiting.iter().any(|time| reason.contains(time))).await;
+}
+
+#[tokio::test]
+async fn memory_stays_bounded_while_kafka_is_down_and_one_producer_follows_another() {
+    outage("exactly-once", |reason| reason.contains("no Kafka broker answers")).await;
+}
+
+/// Kafka is killed, rows pile up that are many times what memory may hold, and the outage lasts until the relay gives such a reason.
+async fn outage(delivery: &str, long_enough: impl Fn(&str) -> bool) {
+    const ROWS: usize = 400;
+    let stack = lab::stack::Stack::shared().await.unwrap();
+    let kafka = stack.fresh_kafka().await.unwrap();
+    let world = World::with_brokers(stack, kafka.brokers().to_owned()).await;
+    let relay = world.leader(&["--delivery", delivery]).await;
+    kafka.kill().await.unwrap();
+    write_large_rows(&world, ROWS).await;
+    relay.until("main", |source| source["reason"].as_str().is_some_and(&long_enough)).await;
+    kafka.start().await.unwrap();
+    relay.until("main", |source| source["watermark"] == ROWS && source["in_flight"] == 0).await;
+    let peak = peak_kb(&relay);
+    println!("peak resident memory over an outage, {delivery}: {peak} kB");
+    assert!(peak < CAP_KB, "{peak} kB");
+    relay.stop().await;
+    let received = world.received(ROWS).await;
+    let distinct: HashSet<&str> = received.iter().map(|record| record.header("ce_id")).collect();
+    assert_eq!(distinct.len(), ROWS);
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ mod leadership;
 mod limits;
 mod operator;
 mod partitions;
+mod quick_start;
+mod readiness;
 mod refusal;
 mod restart;
 mod security;

@@ -146,6 +146,53 @@ async fn a_stream_that_falls_silent_while_rows_wait_is_left_for_the_table() {
     relay.stop().await;
 }
 
+/// The stream and the table were about to be compared while nothing waited.
+#[tokio::test]
+async fn a_stream_that_fell_silent_before_a_row_came_is_left_for_the_table_as_well() {
+    let server = own_server(&[]).await;
+    let world = world_on(&server).await;
+    let relay = following(&world, &[]).await;
+    let mut connection = world.connect().await;
+    let _frozen = FrozenWalsender::new(&mut connection).await;
+    let now: String = scalar(&mut connection, "SELECT clock_timestamp()::text").await;
+    // They are compared once a second, and each beat writes WAL that the stream does not pass any more.
+    let beaten = format!(
+        "SELECT beat_at > '{now}'::timestamptz + interval '3 s' FROM messaging.outbox_leader"
+    );
+    until_database(&world, &relay, &beaten).await;
+    world.insert(&mut connection, "a", "1").await;
+    relay.until("main", |source| feed(source).starts_with("table (")).await;
+    assert_eq!(world.subjects(1).await, ["1"]);
+    relay.stop().await;
+}
+
+/// More rows than are looked through at once stand above the one that is missing, and none of them is visible.
+#[tokio::test]
+async fn below_a_large_transaction_that_is_open_a_row_that_the_stream_lacks_is_found() {
+    let server = own_server(&[]).await;
+    let world = world_on(&server).await;
+    let relay = following(&world, &[]).await;
+    let (mut late, mut large) = (world.connect().await, world.connect().await);
+    execute(&mut late, "ALTER PUBLICATION messaging_outbox SET (publish = 'update')").await;
+    execute(&mut late, "BEGIN").await;
+    world.insert(&mut late, "a", "late").await;
+    execute(
+        &mut large,
+        format!(
+            "BEGIN;
+            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', 'b', 'T', 's', number::text, '' FROM generate_series(1, 250000) AS number",
+            world.topic
+        ),
+    )
+    .await;
+    execute(&mut late, "COMMIT").await;
+    relay.until("main", |source| feed(source).starts_with("table (")).await;
+    assert!(relay.log().contains("has not brought number 1,"), "{}", relay.log());
+    assert_eq!(world.subjects(1).await, ["late"]);
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_slot_that_somebody_has_moved_on_is_not_trusted() {
     let server = own_server(&[]).await;

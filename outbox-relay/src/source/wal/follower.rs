@@ -262,7 +262,7 @@ impl Follower {
         }
     }
 
-    /// When the stream is to be compared with the table again.
+    /// When the table is to be looked at, or compared with the stream, again.
     pub(crate) fn audit_due(&self, ledger: &Ledger) -> Instant {
         let open = !ledger.reading().gaps().is_empty();
         self.audited_at + if open { AUDIT_GAPS_EVERY } else { AUDIT_EVERY }
@@ -279,10 +279,24 @@ impl Follower {
         database: &mut Database,
         ledger: &mut Ledger,
     ) -> Result<(), DatabaseError> {
+        let is_due = Instant::now() >= self.audit_due(ledger);
         let Mode::Stream(stream) = &self.mode else { return Ok(()) };
         if let Some(audit) = &mut self.audit {
+            if audit.is_looking() {
+                if is_due {
+                    audit.look(database).await?;
+                    self.audited_at = Instant::now();
+                }
+                return Ok(());
+            }
             match audit.compare(stream, database, ledger).await? {
-                Outcome::Pending => return Ok(()),
+                Outcome::Pending => {
+                    if is_due {
+                        self.audited_at = Instant::now();
+                    }
+                    return Ok(());
+                }
+                Outcome::More => return Ok(()),
                 Outcome::Same => self.audit = None,
                 Outcome::Lacks(number) => {
                     self.leave(LeaveError::Lacks(number));
@@ -294,7 +308,7 @@ impl Follower {
                 }
             }
         }
-        if Instant::now() >= self.audit_due(ledger) {
+        if is_due {
             self.audit = Some(Audit::begin(database, ledger).await?);
             self.audited_at = Instant::now();
         }
