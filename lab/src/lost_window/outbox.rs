@@ -25,8 +25,7 @@ const PRODUCT: &str = "01990000-0000-7000-9000-000000000002";
 /// More of them than are ordered.
 const PLENTY: i64 = 1_000_000;
 
-/// Kills between which the store is not left in peace: as long as store-manager is killed every second or two, its consumer
-/// cannot take its place in the group.
+/// Kills after which the store is left in peace until every order is paid.
 const ROUND: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
