@@ -102,9 +102,7 @@ fn main() -> ExitCode {
             }
             Command::Soak(options) => Box::pin(campaign::soak(options)).await,
             Command::Chaos(options) => return Box::pin(chaos::run(options)).await,
-            Command::LostWindow(options) => {
-                signals::unless_stopped(Box::pin(lost_window::run(options))).await
-            }
+            Command::LostWindow(options) => Box::pin(lost_window::run(options)).await,
             Command::NaiveStore(options) => Box::pin(naive::run(options)).await.map_err(Into::into),
             Command::Audit(options) => return Ok(Box::pin(audit::run(options)).await),
             Command::Sqlx { check } => signals::unless_stopped(queries::prepare(check)).await,

@@ -35,8 +35,16 @@ pub struct Row {
     pub key: String,
     /// The event's full type name.
     pub event_type: String,
+    /// The service that speaks.
+    pub source: String,
+    /// What the event is about.
+    pub subject: String,
+    /// The saga it belongs to.
+    pub correlation: Option<String>,
     /// The event that caused it; none after a command.
     pub cause: Option<Uuid>,
+    /// The W3C trace context of its transaction.
+    pub traceparent: Option<String>,
     /// When it was written.
     pub created_at: OffsetDateTime,
     /// The event.
@@ -125,7 +133,8 @@ impl Row {
     /// The event as the relay's invariants know it.
     #[must_use]
     pub fn event(&self) -> Event {
-        Event { id: self.event_id, topic: self.topic.clone(), key: self.key.clone() }
+        let (topic, key) = (self.topic.clone(), self.key.clone());
+        Event { id: self.event_id, topic, key, partition: None }
     }
 }
 
@@ -160,7 +169,8 @@ impl Record {
     #[must_use]
     pub fn event(&self) -> Event {
         let id = self.event_id().unwrap_or_default();
-        Event { id, topic: self.topic.clone(), key: self.key.clone() }
+        let (topic, key) = (self.topic.clone(), self.key.clone());
+        Event { id, topic, key, partition: Some(self.partition) }
     }
 
     /// Whether it says itself that a test injected it, or that an operator sent it once more.

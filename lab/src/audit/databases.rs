@@ -21,7 +21,8 @@ const ORDERS: &str =
     "SELECT order_id, user_id, state, total_minor, currency, stock_taken, is_paid, payment_id,
         failure_reason, created_at
     FROM store_manager.orders ORDER BY order_id";
-const LINES: &str = "SELECT order_id, product_id, quantity FROM store_manager.order_lines ORDER BY order_id, product_id";
+const LINES: &str = "SELECT order_id, product_id, quantity, unit_price_minor
+    FROM store_manager.order_lines ORDER BY order_id, product_id";
 const STATES: &str =
     "SELECT order_id, state FROM store_manager.order_states ORDER BY order_id, state_id";
 const REFUSALS: &str =
@@ -34,7 +35,8 @@ const PAYMENTS: &str =
 const LEDGER: &str = "SELECT payment_id, order_id, kind, amount_minor, currency
     FROM simulated_provider.ledger ORDER BY entry_id";
 const OUTBOX: &str =
-    "SELECT sequence, id, aggregatetype, aggregateid, type, causationid, created_at, payload
+    "SELECT sequence, id, aggregatetype, aggregateid, type, source, subject, correlationid, causationid, traceparent,
+        created_at, payload
     FROM messaging.outbox ORDER BY sequence";
 const INBOX: &str = "SELECT event_id, handled_at FROM messaging.inbox ORDER BY event_id";
 const ANSWERS: &str = "SELECT rpc, request_id, answer FROM messaging.requests
@@ -51,7 +53,11 @@ struct OutboxRow {
     aggregateid: String,
     #[sqlx(rename = "type")]
     event_type: String,
+    source: String,
+    subject: String,
+    correlationid: Option<String>,
     causationid: Option<String>,
+    traceparent: Option<String>,
     created_at: OffsetDateTime,
     payload: Vec<u8>,
 }
@@ -115,6 +121,10 @@ impl OutboxRow {
             topic: self.aggregatetype,
             key: self.aggregateid,
             event_type: self.event_type,
+            source: self.source,
+            subject: self.subject,
+            correlation: self.correlationid,
+            traceparent: self.traceparent,
             cause: self.causationid.and_then(|id| id.parse().ok()),
             created_at: self.created_at,
             payload: self.payload,

@@ -42,13 +42,14 @@ pub use sources::Sources;
 pub use states::{LedgerKind, OrderState, PaymentState};
 pub use verdict::{Evidence, Findings, Verdict, Violation};
 
-/// Holds every invariant against `snapshot`, and against `history` if there is one, which then has all calls since its first.
+/// Holds every invariant against `snapshot`, and against `history` if there is one, which then has all calls since its first. Of a
+/// system that has dropped its beginnings none can be told to hold.
 #[must_use]
 pub fn audit(snapshot: &Snapshot, history: Option<&History>, delivery: Delivery) -> Vec<Verdict> {
     let evidence = Evidence { snapshot, history, delivery };
-    let judge = |&(invariant, check): &(_, invariants::Check)| {
+    let judge = |&(invariant, _, check): &(_, _, invariants::Check)| {
         let Findings { counted, violations } = check(&evidence);
-        Verdict { invariant, counted, violations }
+        Verdict { invariant, counted, violations, limits: snapshot.lost_beginnings.clone() }
     };
     invariants::ALL.iter().map(judge).collect()
 }

@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub dead_letters: Vec<Record>,
     /// From where each consumer would read on.
     pub positions: Vec<Position>,
-    /// What of the beginning is there no more, in a sentence each: then the rest proves nothing.
+    /// What of the beginning is there no more, in a sentence each: then no invariant can be told.
     pub lost_beginnings: Vec<String>,
     /// How many of each product were there before the first event; none of a product that is not named.
     pub initial_stock: BTreeMap<Uuid, i64>,
@@ -89,6 +89,8 @@ pub struct OrderLine {
     pub product_id: Uuid,
     /// How many.
     pub quantity: i32,
+    /// What one of it cost at the moment of the order, in minor units.
+    pub unit_price_minor: i64,
 }
 
 /// A state that an order has reached.

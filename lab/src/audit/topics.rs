@@ -35,14 +35,32 @@ pub(super) fn read(brokers: &str, snapshot: &mut Snapshot) -> Result<(), AuditEr
         if TOPICS.contains(&name) {
             read_topic(&consumer, topic, &mut snapshot.records, &mut snapshot.lost_beginnings)?;
         } else if name.ends_with(DEAD_LETTERS) {
-            // What is gone here was told of when it was there.
-            read_topic(&consumer, topic, &mut snapshot.dead_letters, &mut Vec::new())?;
+            read_topic(
+                &consumer,
+                topic,
+                &mut snapshot.dead_letters,
+                &mut snapshot.lost_beginnings,
+            )?;
         }
     }
+    snapshot.lost_beginnings.extend(missing(metadata.topics()));
     for reader in Owner::ALL {
         snapshot.positions.extend(positions(brokers, reader, metadata.topics())?);
     }
     Ok(())
+}
+
+/// The topics that are not there, in a sentence each. Without its dead-letter topic a consumer can park nothing, and what it had
+/// parked is gone.
+fn missing(topics: &[MetadataTopic]) -> Vec<String> {
+    let there: BTreeSet<_> = topics.iter().map(MetadataTopic::name).collect();
+    let letters = |reader: Owner| {
+        reader.reads().iter().map(move |topic| format!("{}.{topic}{DEAD_LETTERS}", reader.name()))
+    };
+    let wanted =
+        TOPICS.map(str::to_owned).into_iter().chain(Owner::ALL.into_iter().flat_map(letters));
+    let missing = wanted.filter(|topic| !there.contains(topic.as_str()));
+    missing.map(|topic| format!("topic {topic} is not there")).collect()
 }
 
 /// One that commits nothing and joins no group.

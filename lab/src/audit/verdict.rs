@@ -49,6 +49,8 @@ pub struct Verdict {
     pub counted: Vec<(usize, &'static str)>,
     /// What must not be.
     pub violations: Vec<Violation>,
+    /// Why it cannot be told though nothing is wrong: what is there no more, in a sentence each.
+    pub limits: Vec<String>,
 }
 
 impl Violation {
@@ -66,10 +68,10 @@ impl Violation {
 }
 
 impl Verdict {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and all is there that could tell it.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.violations.is_empty()
+        self.violations.is_empty() && self.limits.is_empty()
     }
 
     /// The same for programs.
@@ -85,6 +87,7 @@ impl Verdict {
             "holds": self.holds(),
             "counted": counted.collect::<serde_json::Map<_, _>>(),
             "violations": violations.collect::<Vec<_>>(),
+            "limits": self.limits,
         })
     }
 }
@@ -103,6 +106,10 @@ impl fmt::Display for Verdict {
         let counted = counted.join(", ");
         if self.holds() {
             return write!(formatter, "{invariant} {promise}: {counted}");
+        }
+        if self.violations.is_empty() {
+            let limits = self.limits.join("; ");
+            return write!(formatter, "{invariant} CANNOT BE TOLD: {promise}: {counted}: {limits}");
         }
         let found = count(self.violations.len(), "violations");
         write!(formatter, "{invariant} DOES NOT HOLD: {promise}: {counted}, {found}")?;
@@ -132,7 +139,7 @@ mod tests {
         let order_id = Uuid::from_u128(7);
         let counted = vec![(1, "products"), (340, "orders")];
         let violations = vec![Violation::of_order(order_id, "has not ended"); violations];
-        Verdict { invariant: Invariant::I6, counted, violations }
+        Verdict { invariant: Invariant(6), counted, violations, limits: Vec::new() }
     }
 
     #[test]
@@ -147,6 +154,14 @@ mod tests {
                      order 00000000-0000-0000-0000-000000000007 has not ended\n";
         assert!(text.starts_with(first), "{text}");
         assert!(text.ends_with("\n  and 2 more") && text.lines().count() == 12, "{text}");
+    }
+
+    #[test]
+    fn without_all_that_could_tell_nothing_holds() {
+        let verdict = Verdict { limits: vec!["topic a begins at 3".to_owned()], ..verdict(0) };
+        let text = "I-6 CANNOT BE TOLD: stock adds up: 1 product, 340 orders: topic a begins at 3";
+        assert_eq!((verdict.holds(), verdict.to_string().as_str()), (false, text));
+        assert_eq!(verdict.json()["limits"][0], "topic a begins at 3");
     }
 
     #[test]

@@ -154,6 +154,7 @@ fn published(message: &BorrowedMessage<'_>) -> (Event, Vec<u8>) {
         id: id.unwrap_or_default(),
         topic: message.topic().to_owned(),
         key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+        partition: Some(message.partition()),
     };
     (event, message.payload().unwrap_or_default().to_vec())
 }

@@ -222,6 +222,7 @@ async fn committed(place: &Place) -> Result<Vec<(Event, Vec<u8>)>, RoundError> {
         id: row.get("id"),
         topic: row.get("aggregatetype"),
         key: row.get("aggregateid"),
+        partition: None,
     };
     Ok(rows.iter().map(|row| (event(row), row.get("payload"))).collect())
 }

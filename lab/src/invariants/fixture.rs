@@ -11,7 +11,7 @@ use proto::{
         stock::events::v1::{StockDecreased, StockEvent, StockIncreased, StockLine, StockSet},
     },
 };
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
@@ -48,6 +48,23 @@ pub(super) fn payment_of(order: u32) -> Uuid {
 /// A moment after the first call; each row has a later one than the row before.
 fn moment(rows: usize) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + Duration::seconds(1 + i64::try_from(rows).unwrap())
+}
+
+/// As the relay makes them, in a span of its own.
+fn headers(row: &Row) -> Vec<(String, String)> {
+    let trace =
+        row.traceparent.as_deref().unwrap().replace("-0000000000000001-", "-0000000000000002-");
+    let headers = [
+        ("ce_id", Some(row.event_id.to_string())),
+        ("ce_type", Some(row.event_type.clone())),
+        ("ce_source", Some(row.source.clone())),
+        ("ce_subject", Some(row.subject.clone())),
+        ("ce_time", Some(row.created_at.format(&Rfc3339).unwrap())),
+        ("ce_correlationid", row.correlation.clone()),
+        ("ce_causationid", row.cause.map(|cause| cause.to_string())),
+        ("traceparent", Some(trace)),
+    ];
+    headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 fn amount(minor: i64) -> Option<proto::google::r#type::Money> {
@@ -101,7 +118,11 @@ impl Store {
             topic: E::TOPIC.to_owned(),
             key: event.key().unwrap().to_owned(),
             event_type: event.event_type().unwrap(),
+            source: E::SOURCE.to_owned(),
+            subject: event.key().unwrap().to_owned(),
+            correlation: Some(event.key().unwrap().to_owned()),
             cause,
+            traceparent: Some(format!("00-{rows:032x}-{:016x}-01", 1)),
             created_at: moment(rows),
             payload: event.encode_to_vec(),
         };
@@ -112,16 +133,12 @@ impl Store {
     pub(super) fn publish(&mut self, row: &Row) {
         let offset =
             self.snapshot.records.iter().filter(|record| record.topic == row.topic).count();
-        let header = |name: &str, value: String| (name.to_owned(), value);
         self.snapshot.records.push(Record {
             topic: row.topic.clone(),
             partition: 0,
             offset: i64::try_from(offset).unwrap(),
             key: row.key.clone(),
-            headers: vec![
-                header("ce_id", row.event_id.to_string()),
-                header("ce_type", row.event_type.clone()),
-            ],
+            headers: headers(row),
             payload: row.payload.clone(),
         });
         for by in Owner::ALL.into_iter().filter(|by| by.reads().contains(&row.topic.as_str())) {
@@ -132,6 +149,22 @@ impl Store {
             let (topic, offset) = (row.topic.clone(), i64::try_from(offset).unwrap() + 1);
             self.snapshot.positions.push(Position { reader: by, topic, partition: 0, offset });
         }
+    }
+
+    /// Changes a row of the outbox, and what the relay has made of it.
+    pub(super) fn rewrite(&mut self, row: usize, change: impl FnOnce(&mut Row)) {
+        let row = &mut self.snapshot.outbox[row];
+        change(row);
+        let mut records = self.snapshot.records.iter_mut();
+        let record = records.find(|record| record.event_id() == Some(row.event_id)).unwrap();
+        (record.headers, record.payload) = (headers(row), row.payload.clone());
+    }
+
+    /// Where in the outbox an order's event stands.
+    pub(super) fn row_of(&self, order: u32, name: &str) -> usize {
+        let key = id(order).to_string();
+        let mut rows = self.snapshot.outbox.iter();
+        rows.position(|row| row.key == key && row.event_name() == name).unwrap()
     }
 
     pub(super) fn set_stock(&mut self, difference: i64) -> Reply {
@@ -165,7 +198,12 @@ impl Store {
             failure_reason: None,
             created_at,
         });
-        self.snapshot.lines.push(OrderLine { order_id, product_id: PRODUCT, quantity });
+        self.snapshot.lines.push(OrderLine {
+            order_id,
+            product_id: PRODUCT,
+            quantity,
+            unit_price_minor: PRICE,
+        });
         self.reach(number, OrderState::DecreasingStock);
         let event = OrderCreated { order_id: order_id.to_string(), ..OrderCreated::default() };
         self.announce(None, OrderEvent::from(event))

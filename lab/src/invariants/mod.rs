@@ -1,8 +1,7 @@
 //! What must hold whatever was killed: one file and one function for each invariant, each answering what breaks it. They know
 //! nothing of databases and brokers: who calls them brings the rows and the records.
 //!
-//! A further one is a file with a `check`, and in `list` a variant of [`Invariant`] with its promise and a line of
-//! [`ALL`].
+//! A further one is a file with a `check`, and a row of [`ALL`].
 
 mod answers_hold;
 mod effects_once;
@@ -44,6 +43,8 @@ pub struct Event {
     pub topic: String,
     /// The record's key: `aggregateid` of a row.
     pub key: String,
+    /// The record's partition; a row has none.
+    pub partition: Option<i32>,
 }
 
 /// How an invariant is broken.
@@ -59,6 +60,13 @@ pub enum Violation {
         event: Event,
         /// The earliest of its key that has not come before it.
         unseen: Uuid,
+    },
+    /// A record stands in another partition than those of its key before it: nobody reads them in an order (I-3).
+    Spread {
+        /// What stands elsewhere.
+        event: Event,
+        /// Where the first of its key stands.
+        first: i32,
     },
     /// An event stands on Kafka more than once.
     Repeated {
@@ -91,9 +99,9 @@ impl Violation {
     /// The invariant that it breaks; that nothing comes twice has no number of its own.
     fn invariant(&self) -> Option<Invariant> {
         match self {
-            Self::Lost(_) => Some(Invariant::I1),
-            Self::Invented(_) => Some(Invariant::I2),
-            Self::Overtook { .. } => Some(Invariant::I3),
+            Self::Lost(_) => Some(Invariant(1)),
+            Self::Invented(_) => Some(Invariant(2)),
+            Self::Overtook { .. } | Self::Spread { .. } => Some(Invariant(3)),
             Self::Repeated { .. } => None,
         }
     }
@@ -105,6 +113,10 @@ impl Violation {
             Self::Overtook { event, unseen } => {
                 format!("{event} stands before event {unseen}, which was committed earlier")
             }
+            Self::Spread { event, first } => {
+                let partition = event.partition.unwrap_or_default();
+                format!("{event} stands in partition {partition}, and others of its key in {first}")
+            }
             Self::Repeated { event, times } => format!("{event} stands on Kafka {times} times"),
         }
     }
@@ -114,6 +126,7 @@ impl Violation {
         let (Self::Lost(event)
         | Self::Invented(event)
         | Self::Overtook { event, .. }
+        | Self::Spread { event, .. }
         | Self::Repeated { event, .. }) = self;
         audit::Violation::new(snapshot.order_of(event.id), self.sentence())
     }
@@ -144,6 +157,7 @@ mod tests {
             id: Uuid::from_u128(number),
             topic: "orders".to_owned(),
             key: (number % 2).to_string(),
+            partition: None,
         };
         numbers.iter().map(event).collect()
     }

@@ -1,16 +1,17 @@
 //! I-8: dead letters are empty unless somebody put something there.
 
-use crate::audit::{Evidence, Findings, Record, Violation};
+use crate::audit::{Evidence, Findings, Record, Snapshot, Violation};
 
 /// The dead letters that nobody caused on purpose.
 pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
     let snapshot = evidence.snapshot;
-    let letters = snapshot.dead_letters.iter();
-    let violations = letters.filter(|letter| !snapshot.is_marked(letter)).map(parked).collect();
+    let letters = snapshot.dead_letters.iter().filter(|letter| !snapshot.is_marked(letter));
+    let violations = letters.map(|letter| parked(letter, snapshot)).collect();
     Findings { counted: vec![(snapshot.dead_letters.len(), "dead letters")], violations }
 }
 
-fn parked(letter: &Record) -> Violation {
+/// A key is a product's or a user's too, and what nobody can read does not say whose.
+fn parked(letter: &Record, snapshot: &Snapshot) -> Violation {
     let header = |name| letter.header(name).unwrap_or("?");
     let Record { topic, offset, .. } = letter;
     let event =
@@ -21,5 +22,7 @@ fn parked(letter: &Record) -> Violation {
         header("dlq-original-topic"),
         header("dlq-error"),
     );
-    Violation::new(letter.key.parse().ok(), sentence)
+    let key = letter.key.parse().ok();
+    let order = snapshot.orders.iter().find(|order| Some(order.order_id) == key);
+    Violation::new(order.map(|order| order.order_id), sentence)
 }

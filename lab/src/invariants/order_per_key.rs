@@ -1,4 +1,5 @@
-//! I-3: records of one key on one topic stand in the order of their commits. Repeats are allowed, but never past one not seen.
+//! I-3: records of one key on one topic stand in one partition, in the order of their commits. Repeats are allowed, but never past
+//! one not seen.
 
 use std::collections::{HashMap, HashSet};
 
@@ -38,7 +39,8 @@ struct Key {
     whole: usize,
 }
 
-/// The records that stand before one of their key that was committed earlier; of each event its first record counts.
+/// The records that stand before one of their key that was committed earlier, where of each event its first record counts; and
+/// those that stand in another partition than the first of their key.
 ///
 /// `committed` are the rows of each key in the order of their commits. Records without a row are no matter of order.
 #[must_use]
@@ -51,7 +53,16 @@ pub fn order_per_key(committed: &[Event], records: &[Event]) -> Vec<Violation> {
         let unseen = keys.get_mut(&(record.topic.as_str(), record.key.as_str()))?.see(record.id)?;
         Some(Violation::Overtook { event: record.clone(), unseen })
     });
-    overtook.collect()
+    overtook.chain(spread(records)).collect()
+}
+
+fn spread(records: &[Event]) -> impl Iterator<Item = Violation> {
+    let mut firsts: HashMap<(&str, &str), i32> = HashMap::new();
+    records.iter().filter_map(move |record| {
+        let partition = record.partition?;
+        let first = *firsts.entry((&record.topic, &record.key)).or_insert(partition);
+        (first != partition).then(|| Violation::Spread { event: record.clone(), first })
+    })
 }
 
 impl Key {
@@ -110,6 +121,19 @@ mod tests {
         let committed = events(&[1, 3, 5]);
         assert_eq!(order_per_key(&committed, &events(&[1, 3, 1, 3, 5, 1])), []);
         assert_eq!(order_per_key(&committed, &events(&[1, 1, 5, 1, 3, 5])), [overtook(5, 3)]);
+    }
+
+    #[test]
+    fn a_key_that_stands_in_two_partitions_is_found() {
+        let committed = events(&[1, 3, 2]);
+        let mut records = committed.clone();
+        for (record, partition) in records.iter_mut().zip([4, 4, 0]) {
+            record.partition = Some(partition);
+        }
+        assert_eq!(order_per_key(&committed, &records), []);
+        records[1].partition = Some(5);
+        let expected = [Violation::Spread { event: records[1].clone(), first: 4 }];
+        assert_eq!(order_per_key(&committed, &records), expected);
     }
 
     #[test]

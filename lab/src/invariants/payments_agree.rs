@@ -1,13 +1,15 @@
-//! I-7: at most one live payment an order, none for a cancelled one, its amount the order's total; at most one charge a
-//! payment, and an order, in the provider's ledger, and only what is paid is charged.
+//! I-7: an order costs what its lines do; at most one live payment an order, one for a completed one and none for a cancelled one,
+//! its amount the order's total, and that it is paid is announced; at most one charge a payment, and an order, in the provider's
+//! ledger, and only what is paid is charged.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use proto::store::payments::events::v1::payment_event::Event;
 use uuid::Uuid;
 
 use crate::audit::{
-    Evidence, Findings, LedgerEntry, LedgerKind, Order, OrderState, Payment, PaymentState,
-    Violation,
+    Content, Evidence, Findings, LedgerEntry, LedgerKind, Order, OrderState, Payment, PaymentState,
+    Row, Snapshot, Violation,
 };
 
 type Ledger<'a> = HashMap<Uuid, Vec<&'a LedgerEntry>>;
@@ -21,9 +23,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
     for entry in &snapshot.ledger {
         ledger.entry(entry.payment_id).or_default().push(entry);
     }
-    let mut violations = Vec::new();
+    let announced = announced_as_paid(snapshot);
+    let mut violations = wrong_totals(snapshot);
     for payment in &snapshot.payments {
-        violations.extend(wrong_payment(payment, orders.get(&payment.order_id).copied()));
+        let order = orders.get(&payment.order_id).copied();
+        violations.extend(wrong_payment(payment, order));
+        if payment.state == PaymentState::Paid
+            && !announced.contains(&payment.payment_id)
+            && order.is_some_and(|order| !order.is_paid)
+        {
+            let says = format!(
+                "is not paid, and its payment {} is, of which nothing was announced",
+                payment.payment_id
+            );
+            violations.push(Violation::of_order(payment.order_id, says));
+        }
         let entries = ledger.get(&payment.payment_id).map(Vec::as_slice).unwrap_or_default();
         violations.extend(wrong_ledger(payment, entries));
     }
@@ -38,6 +52,34 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
     Findings { counted, violations }
 }
 
+/// The orders that do not cost what their lines do.
+fn wrong_totals(snapshot: &Snapshot) -> Vec<Violation> {
+    let mut sums: HashMap<Uuid, i64> = HashMap::new();
+    for line in &snapshot.lines {
+        *sums.entry(line.order_id).or_default() += i64::from(line.quantity) * line.unit_price_minor;
+    }
+    let wrong = |order: &Order| {
+        let sum = sums.get(&order.order_id).copied().unwrap_or_default();
+        let says = || format!("costs {}, and its lines cost {sum}", order.total_minor);
+        (sum != order.total_minor).then(|| Violation::of_order(order.order_id, says()))
+    };
+    snapshot.orders.iter().filter_map(wrong).collect()
+}
+
+/// The payments of which it was announced that they are paid.
+fn announced_as_paid(snapshot: &Snapshot) -> HashSet<Uuid> {
+    let paid = |row: &Row| match row.content() {
+        Content::Payment(Event::PaymentProcessed(event)) => event.payment_id.parse().ok(),
+        Content::Payment(_)
+        | Content::Order(_)
+        | Content::Stock(_)
+        | Content::Product(_)
+        | Content::User(_)
+        | Content::Unreadable => None,
+    };
+    snapshot.outbox.iter().filter_map(paid).collect()
+}
+
 /// A payment that does not fit its order.
 fn wrong_payment(payment: &Payment, order: Option<&Order>) -> Option<Violation> {
     let (id, state) = (payment.payment_id, payment.state.name());
@@ -45,6 +87,9 @@ fn wrong_payment(payment: &Payment, order: Option<&Order>) -> Option<Violation> 
         None => format!("does not exist and has payment {id}"),
         Some(order) if order.state == OrderState::Cancelled && payment.state.is_live() => {
             format!("is CANCELLED, and its payment {id} is {state}")
+        }
+        Some(order) if order.state == OrderState::Completed && !payment.state.is_live() => {
+            format!("is COMPLETED, and its payment {id} is {state}")
         }
         Some(order)
             if (order.total_minor, &order.currency)

@@ -50,8 +50,8 @@ pub(super) async fn play(
 fn armed(kill: &Kill) -> Armed {
     let place = match kill.moment {
         Moment::Order => Place::OrderCommitted,
-        Moment::Event => Place::StockCommitted,
-        Moment::Payment => Place::PaymentCommitted,
+        Moment::Event | Moment::Stock => Place::StockCommitted,
+        Moment::Request | Moment::Answer | Moment::Payment => Place::PaymentCommitted,
     };
     Armed { place, order_id: kill.request_id }
 }

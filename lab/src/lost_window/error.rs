@@ -26,6 +26,9 @@ pub enum LostWindowError {
     /// A process answered where it should have died.
     #[error("{0} answered, and should have died before")]
     Alive(&'static str),
+    /// A process has died, and not with the commit of the order that was to be its death.
+    #[error("{0} died with another commit than the order's")]
+    Elsewhere(&'static str),
     /// What was waited for did not come.
     #[error("not within {seconds} s: {what}")]
     Never {

@@ -11,7 +11,7 @@ mod plan;
 mod report;
 mod tally;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use error::LostWindowError;
@@ -22,14 +22,14 @@ pub use tally::Tally;
 use crate::{
     bench::Output,
     output::say,
+    signals,
     stack::{Stack, StackOptions},
 };
 
 /// How often, and how.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct LostWindowOptions {
-    /// How often each store is killed, once with each order: a third after an order's commit, a third after a payment's, and a
-    /// third in between.
+    /// How often each store is killed, once with each order, in equal parts after each commit of the road.
     #[arg(
         long,
         default_value_t = 30,
@@ -48,9 +48,19 @@ pub struct LostWindowOptions {
 /// Plays both, prints what became of the orders, and stops all that it has started.
 ///
 /// # Errors
-/// If it cannot be played, or if the store with the outbox has lost anything.
+/// If it cannot be played, if it is stopped before it has shown anything, or if the store with the outbox has lost anything.
 pub async fn run(options: LostWindowOptions) -> anyhow::Result<()> {
-    let stack = Stack::start(StackOptions::default()).await?;
+    tokio::select! {
+        shown = Box::pin(show(options)) => shown,
+        stopped = signals::stop_requested() => {
+            stopped?;
+            bail!("stopped before a kill was judged")
+        }
+    }
+}
+
+async fn show(options: LostWindowOptions) -> anyhow::Result<()> {
+    let stack = Stack::start_postgres_only(StackOptions::default()).await?;
     let report = Box::pin(play(&stack, options.seed, options.kills)).await?;
     let told = match options.output {
         Output::Text => say(report.to_string().trim_end()),

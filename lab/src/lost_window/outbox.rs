@@ -25,14 +25,23 @@ const PRODUCT: &str = "01990000-0000-7000-9000-000000000002";
 /// More of them than are ordered.
 const PLENTY: i64 = 1_000_000;
 
-/// Kills between which the store is not left in peace: as long as store-manager is killed every second or two, its consumer
-/// cannot take its place in the group.
+/// Kills after which the store is left in peace until every order is paid.
 const ROUND: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+const ORDER_COMMITTED: &str = "create_order.committed=abort";
+/// With the first page of either database: the order's event, or one that came before.
 const EVENT_READ: &str = "relay.read=abort";
 const PAYMENT_COMMITTED: &str = "process_payment.committed=abort";
+
+/// A commit that no caller waits for: where it is, and a count that goes up by it.
+struct Step<'a> {
+    service: &'a Service,
+    database: &'a str,
+    point: &'static str,
+    count: &'static str,
+}
 
 /// Kills it with each order, leaves it in peace, and counts.
 pub(super) async fn play(
@@ -93,20 +102,17 @@ impl Ours {
             place(store_manager.channel(), order(kill)).await?;
         }
         self.until_all_can_be_paid().await?;
-        store_manager.stop().await?;
-        start(store_manager, order_committed(kills).as_deref()).await?;
-        payments.stop().await?;
-        start(payments, Some(PAYMENT_COMMITTED)).await?;
-        for (number, kill) in kills.iter().enumerate() {
+        for kill in kills {
             match kill.moment {
-                Moment::Order => self.kill_store_manager(kill, &kills[number + 1..]).await?,
+                Moment::Order => self.kill_with_order(kill).await?,
                 Moment::Event => self.kill_relay(kill).await?,
-                Moment::Payment => self.kill_payments(kill).await?,
+                Moment::Stock => self.kill_with_step(kill, self.taking_stock()).await?,
+                Moment::Request => self.kill_with_step(kill, self.requesting_payment()).await?,
+                Moment::Answer => self.kill_with_step(kill, self.writing_answer()).await?,
+                Moment::Payment => self.kill_with_payment(kill).await?,
             }
             bar.inc(1);
         }
-        payments.stop().await?;
-        payments.start().await?;
         self.until_all_can_be_paid().await?;
         for kill in kills {
             pay(payments, self.payment_of(kill).await?, kill).await?;
@@ -125,14 +131,15 @@ impl Ours {
         .await
     }
 
-    /// The order is committed; neither its caller nor Kafka has been told. `rest` are the kills that follow.
-    async fn kill_store_manager(&self, kill: &Kill, rest: &[Kill]) -> Result<(), LostWindowError> {
+    /// The order is committed; neither its caller nor Kafka has been told.
+    async fn kill_with_order(&self, kill: &Kill) -> Result<(), LostWindowError> {
         let service = &self.system.store_manager;
+        restart_failing(service, ORDER_COMMITTED).await?;
         if place(service.channel(), order(kill)).await.is_ok() {
             return Err(LostWindowError::Alive("store-manager"));
         }
         dies(service).await?;
-        start(service, order_committed(rest).as_deref()).await?;
+        service.start().await?;
         // The caller who has had no answer asks again: under the same request id that is the same order.
         place(service.channel(), order(kill)).await?;
         Ok(())
@@ -148,15 +155,63 @@ impl Ours {
         Ok(relay.start().await?)
     }
 
+    /// A step of the order's saga is committed; the record that led to it will come again, or the provider be asked again.
+    async fn kill_with_step(&self, kill: &Kill, step: Step<'_>) -> Result<(), LostWindowError> {
+        let store_manager = &self.system.store_manager;
+        self.until_all_can_be_paid().await?;
+        self.books().rest(PATIENCE).await?;
+        let before = count(step.database, step.count).await?;
+        restart_failing(step.service, step.point).await?;
+        // Where store-manager is the one to die, its caller has an answer or none.
+        let _ = place(store_manager.channel(), order(kill)).await;
+        dies(step.service).await?;
+        if count(step.database, step.count).await? != before + 1 {
+            return Err(LostWindowError::Elsewhere(step.service.options().program.name()));
+        }
+        step.service.start().await?;
+        place(store_manager.channel(), order(kill)).await?;
+        Ok(())
+    }
+
+    /// With an order's first record store-manager takes its stock.
+    fn taking_stock(&self) -> Step<'_> {
+        Step {
+            service: &self.system.store_manager,
+            database: self.books().orders,
+            point: "consumer.committed=abort",
+            count: "SELECT count(*) FROM store_manager.orders WHERE stock_taken",
+        }
+    }
+
+    /// Payments has nothing to do with an order's first record, and is to make its payment with the second.
+    fn requesting_payment(&self) -> Step<'_> {
+        Step {
+            service: &self.system.payments,
+            database: self.books().payments,
+            point: "consumer.committed=abort@2",
+            count: "SELECT count(*) FROM payments.payments",
+        }
+    }
+
+    fn writing_answer(&self) -> Step<'_> {
+        Step {
+            service: &self.system.payments,
+            database: self.books().payments,
+            point: "worker.committed=abort",
+            count: "SELECT count(*) FROM payments.payments WHERE state = 'pending'",
+        }
+    }
+
     /// The payment is committed; neither its caller nor Kafka nor the provider has been told.
-    async fn kill_payments(&self, kill: &Kill) -> Result<(), LostWindowError> {
+    async fn kill_with_payment(&self, kill: &Kill) -> Result<(), LostWindowError> {
         let service = &self.system.payments;
         let payment_id = self.payment_of(kill).await?;
+        restart_failing(service, PAYMENT_COMMITTED).await?;
         if pay(service, payment_id, kill).await.is_ok() {
             return Err(LostWindowError::Alive("payments"));
         }
         dies(service).await?;
-        start(service, Some(PAYMENT_COMMITTED)).await?;
+        service.start().await?;
         Ok(pay(service, payment_id, kill).await?)
     }
 
@@ -187,10 +242,9 @@ impl Ours {
         what: &str,
         count: &'static str,
     ) -> Result<(), LostWindowError> {
-        let mut connection = PgConnection::connect(url).await?;
         let begun = Instant::now();
         loop {
-            let found: i64 = sqlx::query_scalar(count).fetch_one(&mut connection).await?;
+            let found = self::count(url, count).await?;
             if found == 0 {
                 return Ok(());
             }
@@ -203,6 +257,14 @@ impl Ours {
     }
 }
 
+/// What `count` counts in a database.
+async fn count(url: &str, count: &'static str) -> Result<i64, LostWindowError> {
+    let mut connection = PgConnection::connect(url).await?;
+    let counted = sqlx::query_scalar(count).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(counted)
+}
+
 /// Pays; a repeat under the same request id is answered as the first time, and passes no commit.
 async fn pay(payments: &Service, payment_id: Uuid, kill: &Kill) -> Result<(), Status> {
     let (payment_id, request_id) = (payment_id.to_string(), kill.request_id.to_string());
@@ -210,17 +272,10 @@ async fn pay(payments: &Service, payment_id: Uuid, kill: &Kill) -> Result<(), St
     PaymentServiceClient::new(payments.channel()).process_payment(request).await.map(drop)
 }
 
-/// Where store-manager dies next: the orders that are placed before are not to be its death.
-fn order_committed(kills: &[Kill]) -> Option<String> {
-    let next = kills.iter().position(|kill| kill.moment == Moment::Order)?;
-    let placed = kills[..next].iter().filter(|kill| kill.moment == Moment::Event).count();
-    Some(format!("create_order.committed=abort@{}", placed + 1))
-}
-
-/// Starts a service with fail points armed, if there are any, and waits until it is ready.
-async fn start(service: &Service, points: Option<&str>) -> Result<(), LostWindowError> {
-    let Some(points) = points else { return Ok(service.start().await?) };
-    service.start_failing(points).await?;
+/// Starts a service anew with a fail point armed, and waits until it is ready.
+async fn restart_failing(service: &Service, point: &str) -> Result<(), LostWindowError> {
+    service.stop().await?;
+    service.start_failing(point).await?;
     Ok(service.until_ready().await?)
 }
 
@@ -235,19 +290,4 @@ async fn dies(service: &Service) -> Result<(), LostWindowError> {
         sleep(LOOK_EVERY).await;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn store_manager_dies_with_the_next_order_that_is_to_be_its_death() {
-        let kills: Vec<Kill> = [Moment::Event, Moment::Payment, Moment::Event, Moment::Order]
-            .map(|moment| Kill { moment, request_id: Uuid::nil(), quantity: 1 })
-            .into();
-        assert_eq!(order_committed(&kills).as_deref(), Some("create_order.committed=abort@3"));
-        assert_eq!(order_committed(&kills[3..]).as_deref(), Some("create_order.committed=abort@1"));
-        assert_eq!(order_committed(&kills[..3]), None);
-    }
 }

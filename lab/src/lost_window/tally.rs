@@ -70,14 +70,28 @@ impl Books<'_> {
         units: i64,
         patience: Duration,
     ) -> Result<Outcome, LostWindowError> {
-        let sources = Sources {
+        let snapshot = at_rest(&self.sources(), patience).await?.snapshot;
+        let tally = self.count(units).await?;
+        Ok(Outcome { tally, verdicts: audit(&snapshot, None, Delivery::AtLeastOnce) })
+    }
+
+    /// Waits until nothing moves any more.
+    pub(super) async fn rest(self, patience: Duration) -> Result<(), LostWindowError> {
+        match at_rest(&self.sources(), patience).await?.still_moves.first() {
+            None => Ok(()),
+            Some(motion) => {
+                let what = format!("rest: {motion}");
+                Err(LostWindowError::Never { what, seconds: patience.as_secs() })
+            }
+        }
+    }
+
+    fn sources(self) -> Sources {
+        Sources {
             store_manager: self.orders.to_owned(),
             payments: self.payments.to_owned(),
             brokers: self.brokers.to_owned(),
-        };
-        let snapshot = at_rest(&sources, patience).await?.snapshot;
-        let tally = self.count(units).await?;
-        Ok(Outcome { tally, verdicts: audit(&snapshot, None, Delivery::AtLeastOnce) })
+        }
     }
 
     async fn count(self, units: i64) -> Result<Tally, LostWindowError> {

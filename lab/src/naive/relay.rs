@@ -43,7 +43,8 @@ impl<'a> Relay<'a> {
         for pool in self.pools {
             let published: Vec<Uuid> = self.published.iter().copied().collect();
             let rows = sqlx::query(
-                "SELECT id, aggregatetype, aggregateid, type, source, causationid, payload
+                "SELECT id, aggregatetype, aggregateid, type, source, subject, created_at, correlationid,
+                     causationid, payload
                  FROM messaging.outbox
                  WHERE id <> ALL ($1)
                  ORDER BY sequence",

@@ -97,7 +97,7 @@ async fn a_broken_promise_is_seen_and_what_does_not_matter_is_left_out() {
     let audited = report.audited().expect(&page);
     let broken: Vec<_> =
         audited.verdicts.iter().filter(|verdict| !verdict.holds()).map(|v| v.invariant).collect();
-    assert_eq!(broken, [Invariant::I7]);
+    assert_eq!(broken, [Invariant(7)]);
     for part in
         ["A PROMISE IS BROKEN", "event   PaymentCreated", "caller  CreateOrder", "again: lab chaos"]
     {

@@ -5,7 +5,6 @@ use std::{
     io::{self, BufRead, BufReader},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
 use lab::processes;
@@ -73,12 +72,10 @@ fn a_list_that_nobody_reads_is_no_failure() {
 
 #[test]
 fn an_audit_without_kafka_says_where_it_looked_for_it() {
-    let began = Instant::now();
     let output = lab("audit --kafka-brokers 127.0.0.1:1").env("RUST_LOG", "off").output().unwrap();
     let (code, error) = told(&output);
     assert_eq!(code, Some(2));
     assert!(error.contains("lab: kafka does not answer at 127.0.0.1:1: "), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Lines},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
 use nix::{
@@ -62,8 +62,8 @@ impl Lab {
         std::fs::metadata(format!("/proc/{}", self.pid())).unwrap().uid()
     }
 
-    pub(crate) fn wait(&mut self) {
-        self.child.wait().unwrap();
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 }
 

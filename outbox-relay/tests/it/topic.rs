@@ -21,6 +21,7 @@ const QUIET: Duration = Duration::from_millis(700);
 /// A record as it stands on a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
+    pub(crate) partition: i32,
     pub(crate) key: String,
     pub(crate) payload: Vec<u8>,
     pub(crate) timestamp_ms: i64,
@@ -181,6 +182,7 @@ fn record(message: &impl Message) -> Received {
             .collect()
     });
     Received {
+        partition: message.partition(),
         key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
         payload: message.payload().unwrap_or_default().to_vec(),
         timestamp_ms: message.timestamp().to_millis().unwrap(),

@@ -258,7 +258,7 @@ async fn rows(world: &World) -> (i64, Vec<Event>) {
             .await
             .unwrap();
     let head = rows.last().map_or(0, |(sequence, ..)| *sequence);
-    let event = |(_, id, key)| Event { id, topic: world.topic.clone(), key };
+    let event = |(_, id, key)| Event { id, topic: world.topic.clone(), key, partition: None };
     (head, rows.into_iter().map(event).collect())
 }
 

@@ -123,8 +123,10 @@ async fn committed(connection: &mut PgConnection, topic: &str) -> Vec<Event> {
             .fetch_all(connection)
             .await
             .unwrap();
-    let event =
-        |(id, key): (Uuid, i32)| Event { id, topic: topic.to_owned(), key: key.to_string() };
+    let event = |(id, key): (Uuid, i32)| {
+        let (topic, key) = (topic.to_owned(), key.to_string());
+        Event { id, topic, key, partition: None }
+    };
     rows.into_iter().map(event).collect()
 }
 
@@ -135,6 +137,7 @@ pub(crate) async fn published(world: &World) -> Vec<Event> {
         id: record.header("ce_id").parse().unwrap(),
         topic: world.topic.clone(),
         key: record.key,
+        partition: Some(record.partition),
     };
     records.into_iter().map(event).collect()
 }

@@ -11,6 +11,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::scenarios::PATIENCE;
@@ -22,6 +23,7 @@ pub(super) struct Forged {
     topic: &'static str,
     key: String,
     event_type: String,
+    at: OffsetDateTime,
     payload: Vec<u8>,
 }
 
@@ -32,6 +34,7 @@ impl Forged {
             topic: E::TOPIC,
             key: event.key().unwrap().to_owned(),
             event_type: event.event_type().unwrap(),
+            at: OffsetDateTime::now_utc().truncate_to_millisecond(),
             payload: event.encode_to_vec(),
         }
     }
@@ -50,13 +53,14 @@ impl Forged {
     pub(super) async fn append(&self, sources: &Sources) {
         let mut connection = PgConnection::connect(&sources.store_manager).await.unwrap();
         sqlx::query(
-            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-             VALUES ($1, $2, $3, $4, 'store-manager', $3, $5)",
+            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, created_at, payload)
+             VALUES ($1, $2, $3, $4, 'store-manager', $3, $5, $6)",
         )
         .bind(self.id)
         .bind(self.topic)
         .bind(&self.key)
         .bind(&self.event_type)
+        .bind(self.at)
         .bind(&self.payload)
         .execute(&mut connection)
         .await
@@ -84,10 +88,17 @@ impl Forged {
         let mut config = ClientConfig::new();
         let producer: FutureProducer =
             config.set("bootstrap.servers", &sources.brokers).create().unwrap();
-        let id = self.id.to_string();
-        let headers = OwnedHeaders::new()
-            .insert(Header { key: "ce_id", value: Some(&id) })
-            .insert(Header { key: "ce_type", value: Some(&self.event_type) });
+        let (id, time) = (self.id.to_string(), self.at.format(&Rfc3339).unwrap());
+        let headers = [
+            ("ce_id", id.as_str()),
+            ("ce_type", &self.event_type),
+            ("ce_source", "store-manager"),
+            ("ce_subject", &self.key),
+            ("ce_time", &time),
+        ];
+        let headers = headers.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
         let record = FutureRecord::to(topic).key(&self.key).payload(&self.payload).headers(headers);
         producer.send(record, PATIENCE).await.unwrap();
     }

@@ -1,5 +1,7 @@
-//! I-5: once nothing moves, every order has ended, and has exactly one SagaCompleted. An order that could not be placed has
-//! one too.
+//! I-5: once nothing moves, every order has ended, for a [reason](reasons) if it was not completed, and has exactly one
+//! SagaCompleted. An order that could not be placed has one too.
+
+mod reasons;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,6 +26,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Findings {
         };
         violations.extend(wrong_end(&ends, order.order_id, expected));
     }
+    violations.extend(reasons::missing(snapshot));
     violations.extend(refused.iter().filter_map(|id| wrong_end(&ends, *id, Outcome::Failed)));
     let known: HashSet<_> = snapshot.orders.iter().map(|order| order.order_id).collect();
     let strange = ends.keys().filter(|id| !known.contains(id) && !refused.contains(id));
