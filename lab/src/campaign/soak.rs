@@ -84,11 +84,12 @@ pub fn rounds(
 /// Plays a long campaign, up to its end or Ctrl-C, and prints what it has shown.
 ///
 /// # Errors
-/// If it cannot be played, or if anything is wrong in any round.
+/// If it cannot be played, if anything is wrong in any round, if a fault did not happen in one, or if it is stopped before it has
+/// shown anything.
 pub async fn soak(options: SoakOptions) -> anyhow::Result<()> {
     processes::build().await?;
     let stack = Stack::start(StackOptions::default()).await?;
-    let summary = play(&stack, &options).await?;
+    let (summary, played) = play(&stack, &options).await?;
     let told = match options.output {
         Output::Text => say(summary.to_string().trim_end()),
         Output::Json => say(summary.json()),
@@ -96,15 +97,21 @@ pub async fn soak(options: SoakOptions) -> anyhow::Result<()> {
     stack.stop().await?;
     let bad = summary.bad().count();
     ensure!(bad == 0, "{bad} rounds are bad");
+    ensure!(played > 0, "stopped before a round was over");
+    let missed = summary.not_reached();
+    let missed: Vec<_> =
+        missed.iter().map(|(subject, rounds)| format!("{subject} in {rounds} rounds")).collect();
+    ensure!(missed.is_empty(), "not reached: {}", missed.join(", "));
     Ok(told?)
 }
 
-async fn play(stack: &Stack, options: &SoakOptions) -> Result<Summary, RoundError> {
+/// Answers how many rounds were played, too.
+async fn play(stack: &Stack, options: &SoakOptions) -> Result<(Summary, u64), RoundError> {
     let end = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let plans = options.plans().take_while(|_| end.is_none_or(|end| Instant::now() < end));
     let arena = Arena::new(stack);
     let bar = progress_bar(options);
-    let mut summary = Summary::default();
+    let (mut summary, mut played) = (Summary::default(), 0);
     let mut reports = std::pin::pin!(rounds(&arena, plans, options.parallel.into()));
     let mut stop = std::pin::pin!(signals::stop_requested());
     loop {
@@ -114,13 +121,14 @@ async fn play(stack: &Stack, options: &SoakOptions) -> Result<Summary, RoundErro
         };
         let Some(report) = report else { break };
         bar.inc(1);
+        played += 1;
         if !report.is_good() {
             bar.suspend(|| eprintln!("{report}"));
         }
         summary.add(report);
     }
     bar.finish_and_clear();
-    Ok(summary)
+    Ok((summary, played))
 }
 
 /// A bar on a terminal, nothing elsewhere.

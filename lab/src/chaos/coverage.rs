@@ -68,6 +68,8 @@ struct Row {
     ways: BTreeMap<String, usize>,
     /// At how many of them there were orders in each step.
     steps: [usize; STEPS.len()],
+    /// At how many of them the databases did not tell.
+    untold: usize,
 }
 
 /// Which faults have happened.
@@ -75,22 +77,26 @@ struct Row {
 pub struct Coverage(BTreeMap<String, Row>);
 
 impl Coverage {
-    /// A fault has struck or missed, with orders in these steps.
-    pub(super) fn add(&mut self, fault: &str, struck: &Struck, steps: Busy) {
+    /// A fault that began with orders in these steps has struck or missed.
+    pub(super) fn add(&mut self, fault: &str, struck: &Struck, began_with: Option<Busy>) {
         let row = self.0.entry(fault.to_owned()).or_default();
-        match struck {
-            Struck::No => row.missed += 1,
-            Struck::Yes(way) => {
-                row.struck += 1;
-                // How long or how many is no way of its own.
-                let way = way.split(' ').next().unwrap_or_default();
-                if way.parse::<u64>().is_err() {
-                    *row.ways.entry(way.to_owned()).or_default() += 1;
-                }
-                for (count, is_busy) in row.steps.iter_mut().zip(steps) {
-                    *count += usize::from(is_busy);
-                }
+        let (way, steps) = match struck {
+            Struck::No => {
+                row.missed += 1;
+                return;
             }
+            Struck::Yes(way) => (way, began_with),
+            Struck::Later(way, steps) => (way, *steps),
+        };
+        row.struck += 1;
+        // How long or how many is no way of its own.
+        let way = way.split(' ').next().unwrap_or_default();
+        if way.parse::<u64>().is_err() {
+            *row.ways.entry(way.to_owned()).or_default() += 1;
+        }
+        row.untold += usize::from(steps.is_none());
+        for (count, is_busy) in row.steps.iter_mut().zip(steps.into_iter().flatten()) {
+            *count += usize::from(is_busy);
         }
     }
 
@@ -100,6 +106,7 @@ impl Coverage {
             let row = self.0.entry(fault.clone()).or_default();
             row.struck += theirs.struck;
             row.missed += theirs.missed;
+            row.untold += theirs.untold;
             for (way, count) in &theirs.ways {
                 *row.ways.entry(way.clone()).or_default() += count;
             }
@@ -128,10 +135,18 @@ impl Coverage {
     #[must_use]
     pub fn json(&self) -> Value {
         let rows = self.0.iter().map(|(fault, row)| {
-            let steps: serde_json::Map<_, _> =
-                STEPS.iter().zip(row.steps).map(|(step, count)| (step.name.to_owned(), json!(count))).collect();
-            let value =
-                json!({ "struck": row.struck, "missed": row.missed, "ways": row.ways, "steps": steps });
+            let steps: serde_json::Map<_, _> = STEPS
+                .iter()
+                .zip(row.steps)
+                .map(|(step, count)| (step.name.to_owned(), json!(count)))
+                .collect();
+            let value = json!({
+                "struck": row.struck,
+                "missed": row.missed,
+                "ways": row.ways,
+                "steps": steps,
+                "untold": row.untold,
+            });
             (fault.clone(), value)
         });
         Value::Object(rows.collect())
@@ -149,8 +164,9 @@ impl fmt::Display for Coverage {
         rows.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
         for (name, row) in rows {
             let steps: String = row.steps.iter().map(|count| format!(" {count:>3}")).collect();
-            let ways: Vec<_> =
-                row.ways.iter().map(|(way, count)| format!("{way} {count}")).collect();
+            let untold = (row.untold > 0).then(|| format!("databases silent {}", row.untold));
+            let ways = row.ways.iter().map(|(way, count)| format!("{way} {count}"));
+            let ways: Vec<_> = ways.chain(untold).collect();
             writeln!(
                 formatter,
                 "{name:<44} {:>6} {:>6} {steps}  {}",
@@ -170,13 +186,30 @@ mod tests {
     #[test]
     fn a_fault_that_missed_is_not_reached() {
         let mut coverage = Coverage::default();
-        coverage.add("postgres.full", &Struck::No, [false; STEPS.len()]);
-        coverage.add("kafka.killed", &Struck::Yes("70 ms".to_owned()), [true; STEPS.len()]);
+        coverage.add("postgres.full", &Struck::No, None);
+        coverage.add("kafka.killed", &Struck::Yes("70 ms".to_owned()), Some([true; STEPS.len()]));
         let missing = coverage.not_reached();
         assert!(missing.contains(&"postgres.full".to_owned()));
         assert!(!missing.contains(&"kafka.killed".to_owned()));
         let mut twice = coverage.clone();
         twice.merge(&coverage);
         assert_eq!((coverage.struck(), twice.struck()), (1, 2));
+    }
+
+    #[test]
+    fn a_fault_has_the_steps_of_when_it_struck_and_what_was_not_told_is_not_none() {
+        let page = |struck: &Struck, began_with| {
+            let mut coverage = Coverage::default();
+            coverage.add("payments:worker.called", struck, began_with);
+            coverage.to_string().lines().last().unwrap_or_default().trim_end().to_owned()
+        };
+        let ones = "    1   1   1   1   1   1   1   1  abort 1";
+        let zeros = "    0   0   0   0   0   0   0   0  abort 1";
+        let [none, all] = [false, true].map(|busy| Some([busy; STEPS.len()]));
+        let abort = || "abort".to_owned();
+        assert!(page(&Struck::Later(abort(), all), none).ends_with(ones));
+        assert!(page(&Struck::Yes(abort()), all).ends_with(ones));
+        assert!(page(&Struck::Yes(abort()), none).ends_with(zeros));
+        assert!(page(&Struck::Later(abort(), None), all).ends_with("abort 1, databases silent 1"));
     }
 }

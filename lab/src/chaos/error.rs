@@ -1,9 +1,10 @@
 //! Why a round could not be played to its end.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use rdkafka::error::KafkaError;
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::{
     audit::AuditError,
@@ -35,6 +36,9 @@ pub enum ChaosError {
     /// What a fault needs is not part of this system.
     #[error("the system has no {0}")]
     Missing(&'static str),
+    /// The relay does not do what an operator commands.
+    #[error("event {0}, which Kafka had refused, is not there {seconds} s after an operator commanded it again", seconds = .1.as_secs())]
+    Unhelped(Uuid, Duration),
     /// A log could not be read.
     #[error("a log cannot be read")]
     Io(#[from] std::io::Error),

@@ -25,40 +25,26 @@ const QUESTIONS: [&[&str]; 3] = [
     &["find-hanging", "--broker-id", "1"],
 ];
 
-/// A round whose logs may have to be kept.
-pub(super) struct Keeping<'a> {
-    stack: &'a Stack,
-    /// What the stack had before the round. All else is the round's, also if its servers did not start.
-    before: BTreeSet<PathBuf>,
-}
-
-impl<'a> Keeping<'a> {
-    /// Of a round that begins.
-    pub(super) fn begin(stack: &'a Stack) -> Self {
-        // A directory that cannot be read now cannot be read at the end, which is told then.
-        Self { stack, before: entries(stack.directory()).unwrap_or_default() }
+/// Copies a round's logs, which its servers have in directories below that of `stack`, and its history to where they stay; answers
+/// where. The servers, if they have started, still run.
+pub(super) async fn keep(
+    stack: &Stack,
+    plan: &Plan,
+    history: &History,
+    world: Option<&World>,
+) -> io::Result<PathBuf> {
+    let name = format!("{}-{}-faults", plan.seed, plan.strikes.len());
+    let kept = new_directory(&target_directory().join("chaos"), &name)?;
+    for directory in entries(stack.directory())? {
+        copy_logs(&directory, &kept)?;
     }
-
-    /// Copies the logs and the history to where they stay; answers where. The servers still run.
-    pub(super) async fn keep(
-        self,
-        plan: &Plan,
-        history: &History,
-        world: Option<&World>,
-    ) -> io::Result<PathBuf> {
-        let name = format!("{}-{}-faults", plan.seed, plan.strikes.len());
-        let kept = new_directory(&target_directory().join("chaos"), &name)?;
-        for directory in entries(self.stack.directory())?.difference(&self.before) {
-            copy_logs(directory, &kept)?;
-        }
-        history.write(&kept.join("history.jsonl"))?;
-        if let Some(world) = world
-            && says(&kept.join(RELAY_LOG), UNDECIDED)
-        {
-            ask(world.kafka(), &kept.join("transactions.txt")).await?;
-        }
-        Ok(kept)
+    history.write(&kept.join("history.jsonl"))?;
+    if let Some(world) = world
+        && says(&kept.join(RELAY_LOG), UNDECIDED)
+    {
+        ask(world.kafka(), &kept.join("transactions.txt")).await?;
     }
+    Ok(kept)
 }
 
 /// What is in a directory.
@@ -82,7 +68,7 @@ fn new_directory(parent: &Path, name: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// Copies the logs that lie in `directory`, those of a second server of a kind under its directory's name.
+/// Copies the logs that lie in `directory`, those of a second server of a kind with its directory's name before theirs.
 fn copy_logs(directory: &Path, kept: &Path) -> io::Result<()> {
     if !directory.is_dir() {
         return Ok(());
@@ -91,8 +77,8 @@ fn copy_logs(directory: &Path, kept: &Path) -> io::Result<()> {
         let Some(name) = log.file_name().filter(|_| log.is_file()) else { continue };
         let mut copy = kept.join(name);
         if copy.exists() {
-            let second = directory.file_name().unwrap_or_default();
-            copy = kept.join(second).with_extension("log");
+            let directory = directory.file_name().unwrap_or_default().to_string_lossy();
+            copy = kept.join(format!("{directory}-{}", name.to_string_lossy()));
         }
         fs::copy(log, copy)?;
     }
@@ -146,12 +132,14 @@ mod tests {
             let directory = servers.join(server);
             fs::create_dir_all(directory.join("data.log")).unwrap();
             fs::write(directory.join("debezium.log"), server).unwrap();
+            fs::write(directory.join("garbage.log"), "").unwrap();
             fs::write(directory.join("owner"), "").unwrap();
             copy_logs(&directory, &kept).unwrap();
         }
         let read = |name: &str| fs::read_to_string(kept.join(name)).unwrap();
-        assert_eq!(entries(&kept).unwrap().len(), 2);
-        assert_eq!([read("debezium.log"), read("debezium-2.log")], ["debezium-1", "debezium-2"]);
+        assert_eq!(entries(&kept).unwrap().len(), 4);
+        let logs = ["debezium.log", "debezium-2-debezium.log"].map(read);
+        assert_eq!(logs, ["debezium-1", "debezium-2"]);
         [kept, servers].into_iter().for_each(|path| fs::remove_dir_all(path).unwrap());
     }
 }

@@ -30,7 +30,7 @@ pub use faults::{Fault, Lane, Struck};
 pub use options::ChaosOptions;
 pub use plan::{Plan, Strike, covering};
 pub use relay::Relay;
-pub use report::{Audited, Happened, Outcome, Report};
+pub use report::{Audited, Failure, Happened, Outcome, Report};
 pub use round::round;
 pub use shrink::shrink;
 pub use world::World;

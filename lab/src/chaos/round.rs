@@ -9,13 +9,13 @@ use futures::future::try_join_all;
 
 use super::{
     ChaosError, Coverage, Lane, Plan, Report, Strike, World,
-    keeping::Keeping,
+    keeping::keep,
     report::{Audited, Happened, Outcome, told},
     timeline::Timeline,
     workload,
 };
 use crate::{
-    audit::{Sources, at_rest, audit},
+    audit::{OrderState, Sources, at_rest, audit},
     campaign::Delivery,
     stack::Stack,
 };
@@ -37,9 +37,16 @@ impl Course {
 /// Plays a round over servers of its own. One that cannot be played to its end has a report too.
 pub async fn round(stack: &Stack, plan: &Plan) -> Report {
     let began = Instant::now();
-    let keeping = Keeping::begin(stack);
     let course = Course::default();
-    let (world, played) = match World::open(stack, plan).await {
+    // All of its servers, so that what is kept of it is nobody else's.
+    let (own, opened) = match stack.below("round") {
+        Ok(own) => {
+            let opened = World::open(&own, plan).await;
+            (Some(own), opened)
+        }
+        Err(error) => (None, Err(error.into())),
+    };
+    let (world, played) = match opened {
         Ok(world) => {
             let played = play(&world, plan, &course).await;
             (Some(world), played)
@@ -66,8 +73,10 @@ pub async fn round(stack: &Stack, plan: &Plan) -> Report {
         took: began.elapsed(),
         kept: None,
     };
-    if !report.is_good() {
-        let kept = keeping.keep(plan, &history, world.as_ref()).await;
+    if !report.is_good()
+        && let Some(own) = &own
+    {
+        let kept = keep(own, plan, &history, world.as_ref()).await;
         report.kept = Some(kept.map_err(|error| error.to_string()));
     }
     report
@@ -81,7 +90,7 @@ async fn play(world: &World, plan: &Plan, course: &Course) -> Result<Audited, Ch
         broken
     };
     tokio::try_join!(breaking, workload::call(world, plan.seed))?;
-    world.heal().await?;
+    let unready = world.heal().await?;
     let rest = at_rest(&Sources::from(&world.system), PATIENCE).await?;
     let history = world.recorder.history();
     let kafka_hangs = !world.kafka().left_hanging()?.is_empty();
@@ -92,8 +101,11 @@ async fn play(world: &World, plan: &Plan, course: &Course) -> Result<Audited, Ch
         Some(order_id) => Some(Timeline::of(order_id, world, &rest.snapshot, &history).await),
         None => None,
     };
-    let orders = rest.snapshot.orders.len();
-    Ok(Audited { orders, still_moves: rest.still_moves, kafka_hangs, verdicts, timeline })
+    let orders = &rest.snapshot.orders;
+    let completed = orders.iter().filter(|order| order.state == OrderState::Completed).count();
+    let orders = orders.len();
+    let still_moves = rest.still_moves;
+    Ok(Audited { orders, completed, unready, still_moves, kafka_hangs, verdicts, timeline })
 }
 
 /// Breaks what is planned for a lane, one after the other.
@@ -112,7 +124,12 @@ async fn break_in(
         let began = SystemTime::now();
         let name = fault.name();
         let failed = |source| ChaosError::Fault { name: name.clone(), source: Box::new(source) };
-        let struck = fault.strike(world, strike.random()).await.map_err(failed)?;
+        let struck = if fault.cuts_off() {
+            world.while_cut_off(lane, fault.strike(world, strike.random())).await
+        } else {
+            fault.strike(world, strike.random()).await
+        };
+        let struck = struck.map_err(failed)?;
         let (coverage, happened) = &mut *course.lock();
         coverage.add(&name, &struck, steps);
         happened.push(Happened { began, ended: SystemTime::now(), name, struck });

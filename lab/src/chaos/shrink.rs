@@ -9,9 +9,10 @@ use crate::stack::Stack;
 /// How many rounds it may cost.
 const ROUNDS: usize = 16;
 
-/// Leaves out of a round that failed what it fails without: `smallest` is always the smallest found so far. Answers the rounds
-/// that were not played to their ends, which show nothing.
+/// Leaves out of a round that failed what it fails without in one of the ways in which it failed: `smallest` is always the smallest
+/// found so far. Answers the rounds that were not played to their ends, which show nothing.
 pub async fn shrink(stack: &Stack, smallest: &mut Report) -> Vec<Report> {
+    let failures = smallest.failures();
     let mut broken_off = Vec::new();
     let mut played = 0;
     let mut index = 0;
@@ -20,7 +21,7 @@ pub async fn shrink(stack: &Stack, smallest: &mut Report) -> Vec<Report> {
         let report = Box::pin(round(stack, &smaller)).await;
         played += 1;
         match &report.outcome {
-            Outcome::Audited(audited) if !audited.is_good() => *smallest = report,
+            Outcome::Audited(_) if !report.failures().is_disjoint(&failures) => *smallest = report,
             Outcome::Audited(_) => index += 1,
             Outcome::BrokenOff(_) => {
                 broken_off.push(report);

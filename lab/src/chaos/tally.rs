@@ -26,13 +26,18 @@ impl Tally {
 
     /// What is wrong with the campaign, which had to have every fault if it `covers`.
     pub(super) fn trouble(&self, covers: bool) -> Option<String> {
-        let Self { rounds, bad, is_stopped, .. } = *self;
+        let Self { coverage, rounds, bad, is_stopped } = self;
+        let (rounds, bad, is_stopped) = (*rounds, *bad, *is_stopped);
+        let not_reached = if covers { coverage.not_reached() } else { Vec::new() };
         if bad > 0 {
             Some(format!("{bad} of {rounds} rounds are bad"))
         } else if is_stopped && rounds == 0 {
             Some("stopped before a round was over".to_owned())
         } else if is_stopped && covers {
             Some("stopped before every fault had its round".to_owned())
+        } else if !not_reached.is_empty() {
+            let names = not_reached.join(", ");
+            Some(format!("never reached, play them with --fault: {names}"))
         } else {
             None
         }
@@ -55,7 +60,7 @@ impl fmt::Display for Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Struck, *};
 
     #[test]
     fn a_campaign_is_good_if_no_round_is_bad_and_it_has_shown_what_it_was_to_show() {
@@ -63,10 +68,27 @@ mod tests {
             let tally = Tally { rounds, bad, is_stopped, ..Tally::default() };
             tally.trouble(covers).is_some()
         };
-        assert!(!trouble(2, 0, false, false) && !trouble(2, 0, false, true));
+        assert!(!trouble(2, 0, false, false));
         assert!(!trouble(2, 0, true, false));
         assert!(trouble(0, 0, true, false), "nothing was played");
         assert!(trouble(2, 0, true, true), "what it was to cover is not covered");
         assert!(trouble(2, 1, false, false) && trouble(2, 1, true, false));
+    }
+
+    #[test]
+    fn a_campaign_that_had_to_have_every_fault_names_those_that_it_never_reached() {
+        let mut tally = Tally { rounds: 2, ..Tally::default() };
+        let all = tally.coverage.not_reached();
+        let (missed, reached) = all.split_first().unwrap();
+        for fault in reached {
+            tally.coverage.add(fault, &Struck::Yes("once".to_owned()), None);
+        }
+        assert_eq!(
+            tally.trouble(true).unwrap(),
+            format!("never reached, play them with --fault: {missed}")
+        );
+        assert_eq!(tally.trouble(false), None);
+        tally.coverage.add(missed, &Struck::Yes("once".to_owned()), None);
+        assert_eq!(tally.trouble(true), None);
     }
 }

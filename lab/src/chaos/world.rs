@@ -1,13 +1,19 @@
 //! Where a round happens: a system of its own, all of whose ways can be disturbed, and what its callers do there.
 
-use std::{fs, io, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    process::ExitStatus,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
-    ChaosError, Plan,
+    ChaosError, Lane, Plan,
     coverage::{Busy, STEPS},
     crashes::crashes,
     relay::{self, Relay},
@@ -16,8 +22,8 @@ use super::{
 use crate::{
     audit::Owner,
     links::Link,
-    processes::Program,
-    stack::{Debezium, Kafka, Postgres, Proxy, Stack, Way},
+    processes::{Program, Service},
+    stack::{Debezium, Kafka, Postgres, Proxy, Stack, StackError, Way},
     system::{System, SystemOptions},
 };
 
@@ -26,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a lane waits for orders to be completed before its next fault.
 const CALM: Duration = Duration::from_secs(6);
+/// How long a client may take to come back to a server that is there again: so much there may be between two tries.
+const COMING_BACK: Duration = Duration::from_secs(10);
 
 /// Few enough that all can be used up.
 const CONNECTIONS: &str = "max_connections=90";
@@ -44,6 +52,12 @@ pub struct World {
     /// One for each database, if they are the relay.
     pub(super) debezium: Vec<Debezium>,
     relay: Relay,
+    /// Until when programs may still feel that they were cut off from PostgreSQL or Kafka, by the lane of what did it.
+    felt_until: Mutex<BTreeMap<Lane, Instant>>,
+    /// The programs that did not stop tidily, a sentence each.
+    untidy: Mutex<Vec<String>>,
+    /// How processes that ran beside the system's own ended by themselves.
+    other_ends: Mutex<Vec<(Program, ExitStatus)>>,
 }
 
 impl World {
@@ -73,7 +87,15 @@ impl World {
             Relay::OutboxRelay => Vec::new(),
             Relay::Debezium => relay::debezium(stack, databases, system.kafka().brokers()).await?,
         };
-        Ok(Self { system, recorder: Recorder::default(), debezium, relay: plan.relay })
+        Ok(Self {
+            system,
+            recorder: Recorder::default(),
+            debezium,
+            relay: plan.relay,
+            felt_until: Mutex::default(),
+            untidy: Mutex::default(),
+            other_ends: Mutex::default(),
+        })
     }
 
     /// The system.
@@ -141,16 +163,46 @@ impl World {
         Ok(())
     }
 
-    /// Stops a program tidily, or as it can be stopped.
+    /// Asks a program to stop. Where it does not, or not tidily, that is told at the end, unless it cannot reach what it needs.
     pub(super) async fn stop(&self, program: Program) {
         let service = self.system.service(program);
-        if service.stop().await.is_err() {
+        if !service.is_running().await {
+            // It notes how it ended by itself.
             service.kill().await;
+            return;
+        }
+        let began = Instant::now();
+        if let Err(error) = service.stop().await
+            && !self.was_cut_off(program.into(), began)
+        {
+            let error = ChaosError::from(error).in_one_line();
+            lock(&self.untidy).push(format!("asked to stop, {error}"));
         }
     }
 
-    /// Makes everything whole again.
-    pub(super) async fn heal(&self) -> Result<(), ChaosError> {
+    /// Does what cuts programs off from PostgreSQL or Kafka: one, or all if it happens to the servers.
+    pub(super) async fn while_cut_off<T>(&self, lane: Lane, work: impl Future<Output = T>) -> T {
+        lock(&self.felt_until).insert(lane, Instant::now() + Duration::from_secs(3_600));
+        let done = Box::pin(work).await;
+        lock(&self.felt_until).insert(lane, Instant::now() + COMING_BACK);
+        done
+    }
+
+    /// Whether a program could have been cut off from PostgreSQL or Kafka since `began`.
+    fn was_cut_off(&self, lane: Lane, began: Instant) -> bool {
+        let felt_until = lock(&self.felt_until);
+        [lane, Lane::Servers].iter().filter_map(|lane| felt_until.get(lane)).any(|at| *at > began)
+    }
+
+    /// Notes how a process that ran beside the system's own has ended, if it did so by itself.
+    pub(super) async fn note_ends(&self, other: &Service) {
+        let ends = other.ends().await;
+        let program = other.options().program;
+        lock(&self.other_ends).extend(ends.into_iter().map(|end| (program, end)));
+    }
+
+    /// Makes everything whole again; answers which programs are not ready then, a sentence each.
+    pub(super) async fn heal(&self) -> Result<Vec<String>, ChaosError> {
         for link in Link::ALL {
             self.link(link)?.set(Way::Open);
         }
@@ -158,24 +210,37 @@ impl World {
         persistently(async || postgres.start().await).await?;
         self.kafka().resume().await?;
         persistently(async || self.kafka().start().await).await?;
+        let mut unready = Vec::new();
         for program in Program::ALL {
             if program != Program::OutboxRelay || self.relay == Relay::OutboxRelay {
                 self.system.service(program).resume().await;
-                self.revive(program).await?;
+                match self.revive(program).await {
+                    Ok(()) => {}
+                    Err(
+                        error @ ChaosError::Stack(
+                            StackError::Ended { .. } | StackError::TooSlow { .. },
+                        ),
+                    ) => unready.push(error.in_one_line()),
+                    Err(error) => return Err(error),
+                }
             }
         }
-        self.revive_debezium().await
+        self.revive_debezium().await?;
+        Ok(unready)
     }
 
-    /// What its programs did by themselves that no fault explains, such as a panic: a sentence each.
+    /// What its programs did that no fault explains, such as a panic: a sentence each.
     pub(super) async fn crashes(&self) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
+        let mut found = lock(&self.untidy).clone();
         for program in Program::ALL {
             let service = self.system.service(program);
             // Where Debezium is the relay, ours never ran.
             let log = if service.log().exists() { fs::read(service.log())? } else { Vec::new() };
             let log = String::from_utf8_lossy(&log);
-            found.extend(crashes(program.name(), &log, &service.ends().await));
+            let mut ends = service.ends().await;
+            let others = lock(&self.other_ends).clone();
+            ends.extend(others.iter().filter(|(of, _)| *of == program).map(|(_, end)| *end));
+            found.extend(crashes(program.name(), &log, &ends));
         }
         Ok(found)
     }
@@ -197,11 +262,11 @@ impl World {
         completed
     }
 
-    /// In which steps of the road there are orders: in none whose database does not answer.
-    pub(super) async fn under_way(&self) -> Busy {
-        let mut busy = Busy::default();
-        for owner in Owner::ALL {
-            let look = async {
+    /// In which steps of the road there are orders; nobody knows if the databases do not tell in time.
+    pub(super) async fn under_way(&self) -> Option<Busy> {
+        let look = async {
+            let mut busy = Busy::default();
+            for owner in Owner::ALL {
                 let mut connection = self.connect_to(owner).await?;
                 for (busy, step) in
                     busy.iter_mut().zip(STEPS).filter(|(_, step)| step.owner == owner)
@@ -209,13 +274,15 @@ impl World {
                     let sql = AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {})", step.rows));
                     *busy = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
                 }
-                Ok::<_, sqlx::Error>(())
-            };
-            // What does not answer in time tells of nothing.
-            let _ = tokio::time::timeout(PAUSE * 5, Box::pin(look)).await;
-        }
-        busy
+            }
+            Ok::<_, sqlx::Error>(busy)
+        };
+        tokio::time::timeout(PAUSE * 5, Box::pin(look)).await.ok()?.ok()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tries until it succeeds, or until its failure has lasted.

@@ -101,7 +101,7 @@ impl Service {
         if process.as_ref().is_some_and(|process| process.exit_status().is_none()) {
             return Ok(());
         }
-        self.note_end(process.as_ref()).await;
+        self.note_end(process.take().as_ref()).await;
         let started = self.spawn(&[])?;
         let ready = started.ready(READY_PATIENCE, async || self.is_ready().await).await;
         if ready.is_err() {

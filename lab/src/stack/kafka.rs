@@ -165,6 +165,12 @@ impl Kafka {
         self.ours.as_ref()?.process.lock().await.as_ref().map(Process::pid)
     }
 
+    /// Whether it runs; one that is not ours does.
+    pub async fn is_running(&self) -> bool {
+        let Some(ours) = &self.ours else { return true };
+        ours.process.lock().await.as_ref().is_some_and(|process| process.exit_status().is_none())
+    }
+
     /// What clients connect to that have a certificate and a password, where it was started so.
     #[must_use]
     pub fn secured(&self) -> Option<&str> {

@@ -156,6 +156,22 @@ impl Stack {
         SHARED.get_or_try_init(|| Self::start_postgres_only(StackOptions::default())).await
     }
 
+    /// A stack in a directory of its own below this one's, which stays as long as this one: with the same PostgreSQL, and whatever
+    /// else is started in it lies there.
+    ///
+    /// # Errors
+    /// If the directory cannot be created.
+    pub fn below(&self, kind: &str) -> Result<Self, StackError> {
+        Ok(Self {
+            postgres: Postgres::external(&self.postgres_url("postgres")),
+            kafka: OnceCell::new(),
+            templates: Templates::default(),
+            options: StackOptions::default(),
+            programs: self.programs.clone(),
+            directory: RunDirectory::kept(&self.fresh_directory(kind)?)?,
+        })
+    }
+
     /// The PostgreSQL server.
     #[must_use]
     pub fn postgres(&self) -> &Postgres {

@@ -44,7 +44,10 @@ impl Fault for Blow {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         let pause = Duration::from_millis(random.random_range(0..1_500));
         async move {
+            let mut running = 0;
             for server in &world.debezium {
+                // It may have ended by itself, where Kafka was away for long.
+                running += usize::from(server.is_running().await);
                 match self {
                     Self::Killed => server.kill().await,
                     Self::Stopped => server.stop().await?,
@@ -52,7 +55,11 @@ impl Fault for Blow {
             }
             sleep(pause).await;
             world.revive_debezium().await?;
-            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+            Ok(if running > 0 {
+                Struck::Yes(format!("{} ms, {running} servers", pause.as_millis()))
+            } else {
+                Struck::No
+            })
         }
         .boxed_local()
     }

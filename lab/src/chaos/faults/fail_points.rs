@@ -8,7 +8,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use runtime::fail_points::road;
 use tokio::time::{Instant, sleep};
 
-use super::{Fault, Lane, Struck, bad_records, operator};
+use super::{Fault, Lane, Struck, bad_records, operator::Refused};
 use crate::{
     campaign::Delivery,
     chaos::{ChaosError, World},
@@ -91,15 +91,27 @@ impl Fault for At {
         let hit = if self.is_passed_often() { random.random_range(HITS) } else { 1 };
         async move {
             let armed = format!("{}={action}@{hit}", self.point);
-            let struck = self.until_struck(world, &armed, action).await?;
+            let mut refused = match self.needs() {
+                Need::Operator => Some(Refused::new(world).await?),
+                Need::Nothing | Need::BadRecord => None,
+            };
+            let struck = self.until_struck(world, &armed, action, refused.as_mut()).await?;
             let service = world.system.service(self.program);
-            if action == "pause" || !struck {
-                service.kill().await;
-            } else {
-                world.stop(self.program).await;
+            match struck {
+                Struck::Yes(_) | Struck::Later(..) if action == "error" => {
+                    world.stop(self.program).await;
+                }
+                // Slow on purpose, it may not stop in time.
+                Struck::Yes(_) | Struck::Later(..) if action.starts_with("delay") => {
+                    let _ = service.stop().await;
+                }
+                Struck::Yes(_) | Struck::Later(..) | Struck::No => service.kill().await,
             }
             world.revive(self.program).await?;
-            Ok(if struck { Struck::Yes(action.to_owned()) } else { Struck::No })
+            if let Some(refused) = &mut refused {
+                refused.help(world).await?;
+            }
+            Ok(struck)
         }
         .boxed_local()
     }
@@ -140,23 +152,23 @@ impl At {
         world: &World,
         armed: &str,
         action: &str,
-    ) -> Result<bool, ChaosError> {
+        refused: Option<&mut Refused>,
+    ) -> Result<Struck, ChaosError> {
         let service = world.system.service(self.program);
         world.stop(self.program).await;
         let said_before = self.said(world)?;
         service.start_failing(armed).await?;
-        let wait = self.failed(world, armed, action, said_before);
-        match self.needs() {
-            Need::Nothing => wait.await,
-            Need::BadRecord => {
-                bad_records::put_bad_ones(world).await?;
-                wait.await
-            }
-            Need::Operator => {
-                let (_, struck) = tokio::try_join!(operator::help(world), wait)?;
-                Ok(struck)
-            }
+        if self.needs() == Need::BadRecord {
+            bad_records::put_bad_ones(world).await?;
         }
+        let mut failed = Box::pin(self.failed(world, armed, action, said_before));
+        let Some(refused) = refused else { return failed.await };
+        // The relay may be dead at the answer: what is left of the help follows when it lives again.
+        tokio::select! {
+            struck = &mut failed => return struck,
+            helped = refused.help(world) => helped?,
+        }
+        failed.await
     }
 
     async fn failed(
@@ -165,7 +177,7 @@ impl At {
         armed: &str,
         action: &str,
         said_before: usize,
-    ) -> Result<bool, ChaosError> {
+    ) -> Result<Struck, ChaosError> {
         let service = world.system.service(self.program);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -176,18 +188,19 @@ impl At {
                     _ => false,
                 };
                 if as_told {
-                    return Ok(true);
+                    return Ok(Struck::Later(action.to_owned(), world.under_way().await));
                 }
                 // What it needs is down at the moment.
                 sleep(LOOK_EVERY * 10).await;
                 service.start_failing(armed).await?;
             } else if self.said(world)? > said_before && !matches!(action, "abort" | "exit") {
+                let steps = world.under_way().await;
                 world.recorder.more_calls(CALLS).await;
-                return Ok(true);
+                return Ok(Struck::Later(action.to_owned(), steps));
             }
             sleep(LOOK_EVERY).await;
         }
-        Ok(false)
+        Ok(Struck::No)
     }
 
     /// How often the program has said that it fails there.

@@ -44,6 +44,11 @@ impl Mark {
         Ok(Self(ends))
     }
 
+    /// How many events had been announced, roughly: numbers of transactions that were rolled back are counted too.
+    pub(super) fn announced(&self) -> usize {
+        self.0.iter().map(|end| usize::try_from(*end).unwrap_or_default()).sum()
+    }
+
     /// The events that were announced after it, once for each of their readers.
     pub(super) async fn readings(&self, world: &World) -> Result<Vec<Reading>, ChaosError> {
         let mut events = Vec::<Announced>::new();

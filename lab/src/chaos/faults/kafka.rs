@@ -8,7 +8,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
-use super::{Fault, Lane, Struck, silence};
+use super::{Fault, LONG_MS, Lane, Struck, lasted, silence};
 use crate::chaos::{ChaosError, World, world::persistently};
 
 const USUAL_MS: Range<u64> = 100..3_000;
@@ -40,6 +40,10 @@ impl Fault for Trouble {
         Lane::Servers
     }
 
+    fn cuts_off(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(
         &'a self,
         world: &'a World,
@@ -47,9 +51,10 @@ impl Fault for Trouble {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         let pause = match self {
             Self::Killed | Self::Stopped => Duration::from_millis(random.random_range(USUAL_MS)),
-            Self::Frozen => silence(&mut random, USUAL_MS),
+            Self::Frozen => silence(&mut random, USUAL_MS, LONG_MS),
         };
         async move {
+            let was_running = world.kafka().is_running().await;
             match self {
                 Self::Killed => world.kafka().kill().await?,
                 Self::Stopped => world.kafka().stop().await?,
@@ -58,7 +63,11 @@ impl Fault for Trouble {
             sleep(pause).await;
             world.kafka().resume().await?;
             persistently(async || world.kafka().start().await).await?;
-            Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+            let way = match self {
+                Self::Killed | Self::Stopped => format!("{} ms", pause.as_millis()),
+                Self::Frozen => lasted(pause),
+            };
+            Ok(if was_running { Struck::Yes(way) } else { Struck::No })
         }
         .boxed_local()
     }

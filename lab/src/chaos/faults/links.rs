@@ -6,7 +6,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use super::{Fault, Lane, Struck, silence};
+use super::{Fault, LONG_MS, Lane, Struck, lasted, silence};
 use crate::{
     chaos::{ChaosError, World},
     links::Link,
@@ -60,6 +60,13 @@ impl Fault for Disturbed {
         self.link.program().into()
     }
 
+    fn cuts_off(&self) -> bool {
+        match self.link {
+            Link::Postgres(_) | Link::Kafka(_) => true,
+            Link::Callers(_) => false,
+        }
+    }
+
     fn strike<'a>(
         &'a self,
         world: &'a World,
@@ -67,7 +74,9 @@ impl Fault for Disturbed {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         let delay = Duration::from_millis(random.random_range(5..80));
         let pause = match self.trouble {
-            Trouble::Held | Trouble::HalfOpen | Trouble::Cut => silence(&mut random, USUAL_MS),
+            Trouble::Held | Trouble::HalfOpen | Trouble::Cut => {
+                silence(&mut random, USUAL_MS, LONG_MS)
+            }
             Trouble::Slow | Trouble::Reset => Duration::from_millis(random.random_range(USUAL_MS)),
         };
         async move {
@@ -84,8 +93,12 @@ impl Fault for Disturbed {
             // Only now half-open connections break.
             sleep(LOOK_EVERY).await;
             let count = way.disturbed() - before;
+            let lasted = match self.trouble {
+                Trouble::Held | Trouble::HalfOpen | Trouble::Cut => lasted(pause),
+                Trouble::Slow | Trouble::Reset => format!("{} ms", pause.as_millis()),
+            };
             Ok(if count > 0 {
-                Struck::Yes(format!("{} ms, {count} disturbed", pause.as_millis()))
+                Struck::Yes(format!("{lasted}, {count} disturbed"))
             } else {
                 Struck::No
             })

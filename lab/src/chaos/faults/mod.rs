@@ -19,12 +19,16 @@ use std::{fmt::Debug, ops::Range, sync::Arc, time::Duration};
 use futures::future::LocalBoxFuture;
 use rand::{Rng, rngs::StdRng};
 
-use super::{ChaosError, World, relay::Relay};
+use super::{ChaosError, World, coverage::Busy, relay::Relay};
 use crate::{campaign::Delivery, processes::Program};
 
 /// Longer than the session of a consumer here (2 s), and up to more than a caller waits, the lease of a leader lasts, and a
 /// database's client is patient.
 const LONG_MS: Range<u64> = 3_000..12_000;
+/// The session of a consumer here.
+const SESSION: Duration = Duration::from_secs(2);
+/// The lease of a relay that leads.
+const LEASE: Duration = Duration::from_secs(8);
 
 /// What a fault keeps busy: one at a time happens to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,8 +61,10 @@ impl From<Program> for Lane {
 /// Whether a fault has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Struck {
-    /// It has, in this way.
+    /// It has, in this way, as soon as it began.
     Yes(String),
+    /// It has, in this way, some time after it began, with orders in these steps of the road, if anybody could tell.
+    Later(String, Option<Busy>),
     /// Nobody came by the place in time.
     No,
 }
@@ -77,6 +83,11 @@ pub trait Fault: Debug {
         true
     }
 
+    /// Whether programs cannot reach PostgreSQL or Kafka meanwhile, or not in time.
+    fn cuts_off(&self) -> bool {
+        false
+    }
+
     /// The relay that there must be, if not either will do.
     fn only_with(&self) -> Option<Relay> {
         (self.lane() == Lane::Relay).then_some(Relay::OutboxRelay)
@@ -91,9 +102,19 @@ pub trait Fault: Debug {
 }
 
 /// For how long nobody answers: one time of three so long that sessions, leases and calls end meanwhile.
-fn silence(random: &mut StdRng, usual_ms: Range<u64>) -> Duration {
-    let range = if random.random_ratio(1, 3) { LONG_MS } else { usual_ms };
+fn silence(random: &mut StdRng, usual_ms: Range<u64>, long_ms: Range<u64>) -> Duration {
+    let range = if random.random_ratio(1, 3) { long_ms } else { usual_ms };
     Duration::from_millis(random.random_range(range))
+}
+
+/// How long a silence has lasted, by what has ended meanwhile.
+fn lasted(silence: Duration) -> String {
+    let outlasted = match silence {
+        _ if silence > LEASE => "over-8-s ",
+        _ if silence > SESSION => "over-2-s ",
+        _ => "",
+    };
+    format!("{outlasted}{} ms", silence.as_millis())
 }
 
 /// All faults there are with this relay, those of the road in its order first.
@@ -133,6 +154,12 @@ pub fn named(name: &str) -> Result<Arc<dyn Fault>, ChaosError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silence_is_told_by_what_it_outlasts() {
+        let told = [2_000, 2_001, 8_000, 8_001].map(|ms| lasted(Duration::from_millis(ms)));
+        assert_eq!(told, ["2000 ms", "over-2-s 2001 ms", "over-2-s 8000 ms", "over-8-s 8001 ms"]);
+    }
 
     #[test]
     fn every_fault_has_a_name_of_its_own_and_is_found_by_it() {

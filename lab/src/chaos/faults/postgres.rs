@@ -53,6 +53,10 @@ impl Fault for Trouble {
         Lane::Servers
     }
 
+    fn cuts_off(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(
         &'a self,
         world: &'a World,
@@ -62,18 +66,21 @@ impl Fault for Trouble {
         async move {
             match self {
                 Self::Stopped => {
-                    world.postgres()?.stop().await?;
-                    sleep(pause).await;
                     let postgres = world.postgres()?;
+                    let was_running = world.connect().await.is_ok();
+                    postgres.stop().await?;
+                    sleep(pause).await;
                     persistently(async || postgres.start().await).await?;
-                    Ok(Struck::Yes(format!("{} ms", pause.as_millis())))
+                    let struck = Struck::Yes(format!("{} ms", pause.as_millis()));
+                    Ok(if was_running { struck } else { Struck::No })
                 }
                 Self::BackendsEnded => {
+                    let mut ended = 0;
                     for _ in 0..3 {
-                        persistently(async || end_backends(world).await).await?;
+                        ended += persistently(async || end_backends(world).await).await?;
                         sleep(pause / 3).await;
                     }
-                    Ok(Struck::Yes("3 times".to_owned()))
+                    Ok(if ended > 0 { Struck::Yes(format!("{ended} ended")) } else { Struck::No })
                 }
                 Self::Full => use_up(world).await,
             }
@@ -82,18 +89,18 @@ impl Fault for Trouble {
     }
 }
 
-async fn end_backends(world: &World) -> Result<(), ChaosError> {
+async fn end_backends(world: &World) -> Result<i64, ChaosError> {
     let mut connection = world.connect().await?;
-    end_others(&mut connection).await?;
-    Ok(connection.close().await?)
+    let ended = end_others(&mut connection).await?;
+    connection.close().await?;
+    Ok(ended)
 }
 
-/// Ends all connections but those that were taken, and this one.
-async fn end_others(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+/// Ends all connections but those that were taken, and this one; answers how many it ended.
+async fn end_others(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    let end = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name <> $1";
-    sqlx::query(end).bind(TAKER).execute(connection).await?;
-    Ok(())
+    sqlx::query_scalar(end).bind(TAKER).fetch_one(connection).await
 }
 
 /// How many connections others have.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::{FutureExt, LocalBoxFuture};
-use rand::rngs::StdRng;
+use rand::{Rng, rngs::StdRng};
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -12,7 +12,7 @@ use rdkafka::{
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::{Fault, Lane, Struck};
+use super::{Fault, Lane, Struck, handled::Mark};
 use crate::{
     audit::INJECTED,
     chaos::{ChaosError, World, world::persistently},
@@ -74,13 +74,13 @@ impl Fault for Strangeness {
     fn strike<'a>(
         &'a self,
         world: &'a World,
-        _: StdRng,
+        random: StdRng,
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         async move {
             let count = match self {
                 Self::Twice => echo(world).await?,
                 Self::Again | Self::Renamed => {
-                    let events = old_events(world).await?;
+                    let events = old_events(world, random).await?;
                     let producer = producer(world)?;
                     for event in &events {
                         let id = match self {
@@ -123,12 +123,14 @@ async fn echo(world: &World) -> Result<usize, ChaosError> {
     Ok(count)
 }
 
-/// Events that stand on the topics.
-async fn old_events(world: &World) -> Result<Vec<Tapped>, ChaosError> {
+/// Events that stand on the topics, one after the other from any of them on.
+async fn old_events(world: &World, mut random: StdRng) -> Result<Vec<Tapped>, ChaosError> {
+    let announced = persistently(async || Mark::now(world).await).await?.announced();
+    let end = random.random_range(0..=announced).saturating_add(MOST);
     let tap = open(world, &TOPICS, From::Beginning).await?;
     let mut events = Vec::new();
     let mut silence = PATIENCE;
-    while events.len() < MOST
+    while events.len() < end
         && let Ok(event) = timeout(silence, tap.next()).await
     {
         // A connection that was lost is made again.
@@ -138,7 +140,7 @@ async fn old_events(world: &World) -> Result<Vec<Tapped>, ChaosError> {
             events.push(event);
         }
     }
-    Ok(events)
+    Ok(events.split_off(events.len().saturating_sub(MOST)))
 }
 
 async fn repeat(producer: &FutureProducer, event: &Tapped, id: &str) -> Result<(), ChaosError> {

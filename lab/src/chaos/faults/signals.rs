@@ -6,13 +6,15 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
-use super::{Fault, Lane, Struck, silence};
+use super::{Fault, LONG_MS, Lane, Struck, lasted, silence};
 use crate::{
     chaos::{ChaosError, World},
     processes::Program,
 };
 
 const USUAL_MS: Range<u64> = 0..1_500;
+/// The relay's lease of 8 s ends in three of four long silences, which is one of four in all.
+const RELAYS_LONG_MS: Range<u64> = 6_000..14_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Blow {
@@ -57,7 +59,13 @@ impl Fault for Signalled {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         let pause = match self.blow {
             Blow::Killed | Blow::Stopped => Duration::from_millis(random.random_range(USUAL_MS)),
-            Blow::Frozen => silence(&mut random, USUAL_MS),
+            Blow::Frozen => {
+                let long_ms = match self.program {
+                    Program::StoreManager | Program::Payments => LONG_MS,
+                    Program::OutboxRelay => RELAYS_LONG_MS,
+                };
+                silence(&mut random, USUAL_MS, long_ms)
+            }
         };
         async move {
             let service = world.system.service(self.program);
@@ -71,8 +79,11 @@ impl Fault for Signalled {
             sleep(pause).await;
             service.resume().await;
             world.revive(self.program).await?;
-            let struck = Struck::Yes(format!("{} ms", pause.as_millis()));
-            Ok(if was_running { struck } else { Struck::No })
+            let way = match self.blow {
+                Blow::Killed | Blow::Stopped => format!("{} ms", pause.as_millis()),
+                Blow::Frozen => lasted(pause),
+            };
+            Ok(if was_running { Struck::Yes(way) } else { Struck::No })
         }
         .boxed_local()
     }
