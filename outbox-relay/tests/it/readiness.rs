@@ -44,11 +44,12 @@ async fn a_database_that_does_not_answer_any_more_is_named() {
     let way = Proxy::open(ports::free().unwrap(), server.parse().unwrap()).await.unwrap();
     let by_the_way = world.url.replace(server, &way.address().to_string());
     let relay = world.relay_of(&format!("main={by_the_way}"), &[]);
-    relay.until("main", |source| source["state"] == "leader").await;
+    world.insert(&mut world.connect().await, "a", "x").await;
+    until_ready(&relay, 1).await;
     way.set(Way::Held);
-    until_unready(&relay, "the database has not answered for").await;
+    until_unready(&relay, "the database has not answered").await;
     way.set(Way::Open);
-    until_ready(&relay, 0).await;
+    until_ready(&relay, 1).await;
     relay.stop().await;
 }
 
