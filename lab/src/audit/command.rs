@@ -63,7 +63,7 @@ pub struct AuditOptions {
 pub async fn run(options: AuditOptions) -> ExitCode {
     let told = async {
         let (rest, verdicts) = verdicts(&options).await?;
-        match print(options.output, &rest, &verdicts) {
+        match print(&options, &rest, &verdicts) {
             // Who has read enough of the page may want the exit code still.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
             Ok(()) | Err(_) => Ok(ExitCode::from(code(&verdicts))),
@@ -106,16 +106,25 @@ fn history(path: &Path) -> anyhow::Result<History> {
     Ok(history)
 }
 
-fn print(output: Output, rest: &Rest, verdicts: &[Verdict]) -> io::Result<()> {
-    match output {
+fn print(options: &AuditOptions, rest: &Rest, verdicts: &[Verdict]) -> io::Result<()> {
+    match options.output {
         Output::Json => {
             let moves: Vec<_> = rest.still_moves.iter().map(ToString::to_string).collect();
             let verdicts: Vec<_> = verdicts.iter().map(Verdict::json).collect();
-            say(format!("{:#}", json!({ "still_moves": moves, "verdicts": verdicts })))
+            let page = json!({
+                "still_moves": moves,
+                "verdicts": verdicts,
+                "history": options.history.is_some(),
+            });
+            say(format!("{page:#}"))
         }
         Output::Text => {
             rest.still_moves.iter().try_for_each(|motion| say(format!("still moves: {motion}")))?;
-            verdicts.iter().try_for_each(say)
+            verdicts.iter().try_for_each(say)?;
+            match options.history {
+                Some(_) => Ok(()),
+                None => say("no --history: what callers were told is known by kept answers only"),
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ const REFUSALS: &str =
 const STOCK: &str =
     "SELECT product_id, quantity, version FROM store_manager.stock ORDER BY product_id";
 const PAYMENTS: &str =
-    "SELECT payment_id, order_id, amount_minor, currency, state, settled_at IS NOT NULL AS settled
+    "SELECT payment_id, order_id, user_id, amount_minor, currency, state, settled_at IS NOT NULL AS settled
     FROM payments.payments ORDER BY payment_id";
 const LEDGER: &str = "SELECT payment_id, order_id, kind, amount_minor, currency
     FROM simulated_provider.ledger ORDER BY entry_id";

@@ -129,6 +129,8 @@ pub struct Payment {
     pub payment_id: Uuid,
     /// The order it pays.
     pub order_id: Uuid,
+    /// Who pays.
+    pub user_id: Uuid,
     /// How much, in minor units.
     pub amount_minor: i64,
     /// Of which currency.

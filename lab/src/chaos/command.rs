@@ -88,6 +88,9 @@ async fn play(
         };
         tally.add(&report);
         print(&report, options.output)?;
+        if tally.is_in_vain() {
+            return Ok(());
+        }
         if report.has_failed() && !options.no_shrink && plan.strikes.len() > 1 {
             let mut smallest = report;
             let shrunk = unless(stop.as_mut(), shrink(stack, &mut smallest)).await?;

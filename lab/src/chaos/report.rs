@@ -270,11 +270,12 @@ impl fmt::Display for Report {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{audit::Owner, campaign::Delivery};
 
-    fn report() -> Report {
+    /// A good one.
+    pub(in super::super) fn report() -> Report {
         let verdict = Verdict {
             invariant: Invariant(6),
             counted: Vec::new(),

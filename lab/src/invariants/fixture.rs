@@ -263,8 +263,9 @@ impl Store {
     pub(super) fn pay_for(&mut self, number: u32, state: PaymentState) {
         let (amount_minor, currency) = (self.order(number).total_minor, "CAD".to_owned());
         let (payment_id, order_id) = (payment_of(number), id(number));
+        let user_id = self.order(number).user_id;
         let payment =
-            Payment { payment_id, order_id, amount_minor, currency, state, settled: true };
+            Payment { payment_id, order_id, user_id, amount_minor, currency, state, settled: true };
         self.snapshot.payments.push(payment);
     }
 

@@ -1,5 +1,5 @@
 //! I-7: an order costs what its lines do; at most one live payment an order, one for a completed one and none for a cancelled one,
-//! its amount the order's total, and that it is paid is announced; at most one charge a payment, and an order, in the provider's
+//! its user the order's and its amount the order's total, and that it is paid is announced; at most one charge a payment, and an order, in the provider's
 //! ledger, and only what is paid is charged.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -100,6 +100,9 @@ fn wrong_payment(payment: &Payment, order: Option<&Order>) -> Option<Violation> 
                 "costs {total} {}, and its payment {id} is of {amount_minor} {currency}",
                 order.currency
             )
+        }
+        Some(order) if order.user_id != payment.user_id => {
+            format!("is of user {}, and its payment {id} of {}", order.user_id, payment.user_id)
         }
         Some(_) => return None,
     };

@@ -22,7 +22,7 @@ use super::{
     secured::Secured,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Kafka wants a cluster id of this form; each cluster here is alone, so one will do.

@@ -33,7 +33,10 @@ pub(super) const ANSWERS: [Case; 27] = [
     (Invariant(9), "was acknowledged to requests", |store| {
         store.call(create(50, 1), Answer::Ok(order(PAID)));
     }),
-    (Invariant(9), "is of user", |store| store.order(PAID).user_id = id(2)),
+    (Invariant(9), "is of user", |store| {
+        store.order(PAID).user_id = id(2);
+        store.payment(PAID).user_id = id(2);
+    }),
     (Invariant(9), "has other lines than were asked for", |store| {
         store.history.invocations.retain(|call| call.command != create(PAID, 1));
         store.call(create(PAID, 2), Answer::Ok(order(PAID)));

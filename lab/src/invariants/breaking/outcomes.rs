@@ -133,7 +133,7 @@ pub(super) const STOCK: [Case; 7] = [
     (Invariant(6), "and 8 times that was announced", |store| store.snapshot.stock[0].version += 1),
 ];
 
-pub(super) const PAYMENTS: [Case; 15] = [
+pub(super) const PAYMENTS: [Case; 16] = [
     (Invariant(7), "costs 1000, and its lines cost 1002", |store| {
         let line = store.snapshot.lines.iter_mut().find(|line| line.order_id == id(COMPLETED));
         line.unwrap().unit_price_minor += 1;
@@ -149,6 +149,7 @@ pub(super) const PAYMENTS: [Case; 15] = [
     (Invariant(7), "is CANCELLED, and its payment", |store| {
         store.payment(UNPAYABLE).state = PaymentState::Requested;
     }),
+    (Invariant(7), "is of user", |store| store.payment(PAID).user_id = id(2)),
     (Invariant(7), "costs 1000 CAD, and its payment", |store| {
         store.payment(COMPLETED).amount_minor += 1;
         let entry = store.snapshot.ledger.iter_mut().find(|entry| entry.order_id == id(COMPLETED));
