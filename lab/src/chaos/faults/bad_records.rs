@@ -45,7 +45,7 @@ impl Fault for BadRecords {
     ) -> LocalBoxFuture<'a, Result<Struck, ChaosError>> {
         async move {
             let count = park(world).await?;
-            Ok(if count > 0 { Struck::Yes(format!("{count} parked")) } else { Struck::No })
+            Ok(Struck::only_if(count > 0, format!("{count} parked")))
         }
         .boxed_local()
     }

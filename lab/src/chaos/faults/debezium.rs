@@ -55,11 +55,7 @@ impl Fault for Blow {
             }
             sleep(pause).await;
             world.revive_debezium().await?;
-            Ok(if running > 0 {
-                Struck::Yes(format!("{} ms, {running} servers", pause.as_millis()))
-            } else {
-                Struck::No
-            })
+            Ok(Struck::only_if(running > 0, format!("{} ms, {running} servers", pause.as_millis())))
         }
         .boxed_local()
     }

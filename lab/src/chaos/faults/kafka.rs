@@ -67,7 +67,7 @@ impl Fault for Trouble {
                 Self::Killed | Self::Stopped => format!("{} ms", pause.as_millis()),
                 Self::Frozen => lasted(pause),
             };
-            Ok(if was_running { Struck::Yes(way) } else { Struck::No })
+            Ok(Struck::only_if(was_running, way))
         }
         .boxed_local()
     }

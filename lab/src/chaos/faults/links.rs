@@ -97,11 +97,7 @@ impl Fault for Disturbed {
                 Trouble::Held | Trouble::HalfOpen | Trouble::Cut => lasted(pause),
                 Trouble::Slow | Trouble::Reset => format!("{} ms", pause.as_millis()),
             };
-            Ok(if count > 0 {
-                Struck::Yes(format!("{lasted}, {count} disturbed"))
-            } else {
-                Struck::No
-            })
+            Ok(Struck::only_if(count > 0, format!("{lasted}, {count} disturbed")))
         }
         .boxed_local()
     }

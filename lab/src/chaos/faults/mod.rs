@@ -69,6 +69,14 @@ pub enum Struck {
     No,
 }
 
+impl Struck {
+    /// In this way as soon as it began, if it befell anybody at all.
+    #[must_use]
+    pub fn only_if(befell: bool, way: String) -> Self {
+        if befell { Self::Yes(way) } else { Self::No }
+    }
+}
+
 /// Something that is broken and healed again.
 pub trait Fault: Debug {
     /// What it is called: whom it befalls, and what it is.

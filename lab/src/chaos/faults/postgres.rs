@@ -71,8 +71,7 @@ impl Fault for Trouble {
                     postgres.stop().await?;
                     sleep(pause).await;
                     persistently(async || postgres.start().await).await?;
-                    let struck = Struck::Yes(format!("{} ms", pause.as_millis()));
-                    Ok(if was_running { struck } else { Struck::No })
+                    Ok(Struck::only_if(was_running, format!("{} ms", pause.as_millis())))
                 }
                 Self::BackendsEnded => {
                     let mut ended = 0;
@@ -80,7 +79,7 @@ impl Fault for Trouble {
                         ended += persistently(async || end_backends(world).await).await?;
                         sleep(pause / 3).await;
                     }
-                    Ok(if ended > 0 { Struck::Yes(format!("{ended} ended")) } else { Struck::No })
+                    Ok(Struck::only_if(ended > 0, format!("{ended} ended")))
                 }
                 Self::Full => use_up(world).await,
             }
@@ -137,11 +136,8 @@ async fn use_up(world: &World) -> Result<Struck, ChaosError> {
     for connection in taken.into_iter().chain([first]) {
         connection.close().await?;
     }
-    Ok(if count > 0 && refused > 0 {
-        Struck::Yes(format!("{count} taken, {refused} refused"))
-    } else {
-        Struck::No
-    })
+    let way = format!("{count} taken, {refused} refused");
+    Ok(Struck::only_if(count > 0 && refused > 0, way))
 }
 
 /// How many connections of the programs have reached the server so far, whether it took them or not.

@@ -92,7 +92,7 @@ impl Fault for Strangeness {
                     events.len()
                 }
             };
-            Ok(if count > 0 { Struck::Yes(format!("{count} records")) } else { Struck::No })
+            Ok(Struck::only_if(count > 0, format!("{count} records")))
         }
         .boxed_local()
     }

@@ -57,11 +57,7 @@ impl Fault for TwoRelays {
             second.kill().await;
             world.note_ends(&second).await;
             // Where Kafka or the database is away, nobody takes over.
-            Ok(if was_running && led {
-                Struck::Yes("taken-over by the second".to_owned())
-            } else {
-                Struck::No
-            })
+            Ok(Struck::only_if(was_running && led, "taken-over by the second".to_owned()))
         }
         .boxed_local()
     }

@@ -70,11 +70,7 @@ impl Fault for Reordered {
                 count = overtaken(topic, &readings);
             }
             release(held).await?;
-            Ok(if count > 0 {
-                Struck::Yes(format!("{topic} overtaken by {count} events"))
-            } else {
-                Struck::No
-            })
+            Ok(Struck::only_if(count > 0, format!("{topic} overtaken by {count} events")))
         }
         .boxed_local()
     }

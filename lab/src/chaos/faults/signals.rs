@@ -83,7 +83,7 @@ impl Fault for Signalled {
                 Blow::Killed | Blow::Stopped => format!("{} ms", pause.as_millis()),
                 Blow::Frozen => lasted(pause),
             };
-            Ok(if was_running { Struck::Yes(way) } else { Struck::No })
+            Ok(Struck::only_if(was_running, way))
         }
         .boxed_local()
     }

@@ -57,11 +57,10 @@ impl Fault for Skewed {
             }
             persistently(async || set_clock(world, owner, 0).await).await?;
             let name = owner.name();
-            Ok(if count > 0 {
-                Struck::Yes(format!("{name} by {hours} hours, {count} events handled"))
-            } else {
-                Struck::No
-            })
+            Ok(Struck::only_if(
+                count > 0,
+                format!("{name} by {hours} hours, {count} events handled"),
+            ))
         }
         .boxed_local()
     }
