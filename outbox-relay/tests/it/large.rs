@@ -19,16 +19,12 @@ const SCANS: i64 = 100;
 async fn begin(world: &World, connection: &mut PgConnection) {
     execute(
         connection,
-        format!(
-            "BEGIN;
-            SET LOCAL messaging.two_phase = on;
-            SELECT pg_advisory_xact_lock(1);
-            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), '{}', 'large', 'T', 's', number::text, '' FROM generate_series(1, {ROWS}) AS number",
-            world.topic
-        ),
+        "BEGIN;
+        SET LOCAL messaging.two_phase = on;
+        SELECT pg_advisory_xact_lock(1)",
     )
     .await;
+    world.insert_many(connection, "large", ROWS).await;
 }
 
 /// Waits for the key's lock, and writes its next row as soon as it has it, before the relay can have looked again.

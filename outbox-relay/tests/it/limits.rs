@@ -117,16 +117,8 @@ async fn a_transaction_of_many_rows_that_commits_late_is_sent_whole_and_in_order
     let world = World::new().await;
     let (mut big, mut small) = (world.connect().await, world.connect().await);
     let relay = world.leader(&["--page-rows", "100"]).await;
-    execute(
-        &mut big,
-        format!(
-            "BEGIN;
-            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), '{}', 'big', 'T', 's', number::text, '' FROM generate_series(1, 5000) AS number",
-            world.topic
-        ),
-    )
-    .await;
+    execute(&mut big, "BEGIN").await;
+    world.insert_many(&mut big, "big", 5_000).await;
     world.insert(&mut small, "small", "at once").await;
     assert_eq!(world.subjects(1).await, ["at once"]);
     execute(&mut big, "COMMIT").await;

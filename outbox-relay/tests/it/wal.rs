@@ -146,15 +146,8 @@ async fn a_large_transaction_that_was_rolled_back_is_given_up_part_by_part() {
     let world = world_on(&server).await;
     let relay = following(&world, &[]).await;
     let (mut large, mut other) = (world.connect().await, world.connect().await);
-    execute(
-        &mut large,
-        format!(
-            "BEGIN;
-            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), 't', 'large', 'T', 's', 'x', '' FROM generate_series(1, {ROWS})"
-        ),
-    )
-    .await;
+    execute(&mut large, "BEGIN").await;
+    world.insert_many(&mut large, "large", ROWS).await;
     world.insert(&mut other, "a", "at once").await;
     assert_eq!(world.subjects(1).await, ["at once"]);
     let (_, source) = relay.until("main", |source| source["open_gaps"] == 1).await;

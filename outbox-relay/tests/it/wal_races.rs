@@ -176,16 +176,8 @@ async fn below_a_large_transaction_that_is_open_a_row_that_the_stream_lacks_is_f
     execute(&mut late, "ALTER PUBLICATION messaging_outbox SET (publish = 'update')").await;
     execute(&mut late, "BEGIN").await;
     world.insert(&mut late, "a", "late").await;
-    execute(
-        &mut large,
-        format!(
-            "BEGIN;
-            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), '{}', 'b', 'T', 's', number::text, '' FROM generate_series(1, 250000) AS number",
-            world.topic
-        ),
-    )
-    .await;
+    execute(&mut large, "BEGIN").await;
+    world.insert_many(&mut large, "b", 250_000).await;
     execute(&mut late, "COMMIT").await;
     relay.until("main", |source| feed(source).starts_with("table (")).await;
     assert!(relay.log().contains("has not brought number 1,"), "{}", relay.log());

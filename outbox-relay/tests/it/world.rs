@@ -1,5 +1,6 @@
 //! A test's own database, topic and progress topic, and relays that run over them.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -116,6 +117,21 @@ impl World {
     /// Inserts one row of `key` in a transaction of its own.
     pub(crate) async fn insert(&self, connection: &mut PgConnection, key: &str, subject: &str) {
         insert_for(connection, &self.topic, key, subject).await;
+    }
+
+    /// Inserts so many rows of `key` in one statement; their subjects count from 1.
+    pub(crate) async fn insert_many(
+        &self,
+        connection: &mut PgConnection,
+        key: &str,
+        rows: impl Display,
+    ) {
+        let many = format!(
+            "INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
+            SELECT gen_random_uuid(), '{}', '{key}', 'T', 's', number::text, '' FROM generate_series(1, {rows}) AS number",
+            self.topic
+        );
+        execute(connection, many).await;
     }
 
     /// Waits until `count` records stand on the topic, and answers all that do.

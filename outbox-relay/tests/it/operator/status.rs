@@ -83,15 +83,8 @@ async fn of_many_numbers_without_a_visible_row_only_the_first_are_gone_through()
     let world = World::new().await;
     let (mut open, mut other) = (world.connect().await, world.connect().await);
     world.insert(&mut other, "a", "first").await;
-    execute(
-        &mut open,
-        format!(
-            "BEGIN;
-            INSERT INTO messaging.outbox (id, aggregatetype, aggregateid, type, source, subject, payload)
-            SELECT gen_random_uuid(), 't', 'k', 'T', 's', 'x', '' FROM generate_series(1, {OPEN})"
-        ),
-    )
-    .await;
+    execute(&mut open, "BEGIN").await;
+    world.insert_many(&mut open, "k", OPEN).await;
     world.insert(&mut other, "a", "last").await;
     let told = source(&ask_about(&world, &["status"]).await);
     assert_eq!(
